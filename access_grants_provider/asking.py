@@ -1,0 +1,243 @@
+"""Asking Access Grants: in which region, in whose account, and what its answer means.
+
+Generators of the same kind as in :mod:`.flow`, which uses them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .cache import Vended
+from .exceptions import MalformedAnswer
+from .failures import refusal, translated
+from .memory import DENIAL_SECONDS, BucketFacts, Denial, Memory
+from .scopes import GrantScope, MalformedScope
+from .steps import Answer, Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Vend
+
+__all__ = ["vend"]
+
+logger = logging.getLogger(__name__)
+
+# 1,000 grants a page. Whoever has more in one bucket is asked for key by key rather than listed at length.
+MAX_PAGES = 10
+
+Found = Generator[Step, Any, Vended | Denial]
+
+
+def vend(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
+    """Ask for the credentials ``ask`` needs, and remember the answer: credentials or a denial.
+
+    ``stale`` are the credentials they are to replace, if any. Raises :class:`ServiceFailure`; then nothing is kept.
+    """
+    with memory.lock:
+        facts = memory.bucket(ask.target.bucket)
+    found = yield from _search(memory, facts, ask, rules)
+    if isinstance(found, Denial):
+        if found.kind == "no grant" and rules.clock() >= facts.grants_until:
+            yield from _learn_grants(found, memory, facts, ask, rules)
+        with memory.lock:
+            memory.deny(ask.permission, ask.target, found)
+        return found
+    with memory.lock:
+        memory.credentials.add(found, rules.clock())
+        if rules.config.privilege == "Default":
+            facts.depths[ask.permission] = depth_of(found.scope)
+        # Where a wider grant answers now, or the old one's time is up, the old record must not be found before it.
+        if stale is not None and (found.scope.covers(stale.scope) or rules.clock() >= stale.renew_at):
+            memory.credentials.drop(stale)
+    logger.info("%s was vended %s on %r for %s", memory.label, found.permission, str(found.scope), ask.operation)
+    return found
+
+
+def depth_of(scope: GrantScope) -> int | None:
+    """Return how many folders deep a grant lies; None where its scope is not a folder and tells nothing of others."""
+    if not scope.is_prefix or (scope.key and not scope.key.endswith("/")):
+        return None
+    return scope.key.count("/")
+
+
+def _search(memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
+    """Ask where the answer most probably is, and look further only after a no."""
+    region = facts.region or ask.region
+    found = yield from _ask_in(region, memory, facts, ask, rules)
+    if isinstance(found, Denial) and rules.clock() >= facts.region_until:
+        actual = yield from _bucket_region(ask.target.bucket, region)
+        facts.region_until = rules.clock() + DENIAL_SECONDS
+        if actual is not None:
+            facts.region = actual
+            if actual != region:
+                region = actual
+                found = yield from _ask_in(region, memory, facts, ask, rules)
+    if isinstance(found, Denial) and rules.config.account_id is None and region not in facts.accounts:
+        # An instance may be shared by its resource policy alone, where InstanceScope=ALL does not reach.
+        found = yield from _ask_owner(found, region, memory, facts, ask, rules)
+    return found
+
+
+def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
+    """Ask the instance of one region with the fewest calls."""
+    account_id = rules.config.account_id or facts.accounts.get(region)
+    if account_id is None:
+        account_id = yield from _caller_account(memory, region)
+        if not rules.knows_everywhere():
+            owner = yield from _instance_owner(account_id, region, memory, ask, rules)
+            if isinstance(owner, Denial):
+                return owner
+            account_id = facts.accounts[region] = owner
+    return (yield from _ask_account(account_id, region, memory, ask, rules))
+
+
+def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
+    """After a no of the caller's own and the shared instances, ask the bucket's owner if that is somebody else."""
+    caller = yield from _caller_account(memory, region)
+    owner = yield from _instance_owner(caller, region, memory, ask, rules)
+    if isinstance(owner, Denial):
+        return denial if denial.kind == "no grant" else owner
+    facts.accounts[region] = owner
+    if owner == caller:
+        return denial
+    return (yield from _ask_account(owner, region, memory, ask, rules))
+
+
+def _caller_account(memory: Memory, region: str) -> Generator[Step, Any, str]:
+    if memory.account_id is None:
+        what = "for the caller's account"
+        try:
+            answer = yield CallerAccount(region)
+        except (ClientError, BotoCoreError) as error:
+            raise translated(error, "sts:GetCallerIdentity", region, memory.label, what) from error
+        if not _is_account(answer):
+            raise MalformedAnswer(f"sts:GetCallerIdentity in {region} answered with the account {answer!r}")
+        memory.account_id = answer
+    return memory.account_id
+
+
+def _instance_owner(
+    caller: str, region: str, memory: Memory, ask: Ask, rules: Rules
+) -> Generator[Step, Any, str | Denial]:
+    """Return the account of the bucket's instance; the caller's own where the caller may not look it up."""
+    bucket = ask.target.bucket
+    call = "s3:GetAccessGrantsInstanceForPrefix"
+    try:
+        arn = yield FindInstance(caller, region, bucket)
+    except (ClientError, BotoCoreError) as error:
+        kind = refusal(error)
+        if kind is None:
+            raise translated(error, call, region, memory.label, f"for bucket {bucket!r}") from error
+        if kind == "no instance":
+            reason = f"no S3 Access Grants instance in {region} has a location in bucket {bucket!r}"
+            return Denial("no instance", reason, rules.clock() + DENIAL_SECONDS, None, region)
+        logger.debug("%s may not call %s; asking its own account %s", memory.label, call, caller)
+        return caller
+    owner = _account_in(arn)
+    if owner is None:
+        raise MalformedAnswer(f"{call} in {region} answered for bucket {bucket!r} with the ARN {arn!r}")
+    return owner
+
+
+def _searches_everywhere(account_id: str, memory: Memory, rules: Rules) -> bool:
+    """Tell whether to search the instances shared with the caller too (``InstanceScope=ALL``), sparing a look-up."""
+    return rules.config.account_id is None and account_id == memory.account_id and rules.knows_everywhere()
+
+
+def _ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: Rules) -> Found:
+    """Call GetDataAccess and read its answer: credentials, or a denial."""
+    everywhere = _searches_everywhere(account_id, memory, rules)
+    try:
+        answer = yield Vend(account_id, region, ask.permission, ask.target, everywhere)
+    except (ClientError, BotoCoreError) as error:
+        kind = refusal(error)
+        if kind is None:
+            what = f"for {ask.permission} on {str(ask.target)!r} ({ask.operation})"
+            raise translated(error, "s3:GetDataAccess", region, memory.label, what) from error
+        if kind == "no grant":
+            reason = f"no grant gives the caller ({memory.label}) {ask.permission} on {str(ask.target)!r}"
+        elif kind == "no instance":
+            reason = f"account {account_id} has no S3 Access Grants instance in {region}"
+        else:
+            reason = f"the caller ({memory.label}) may not call s3:GetDataAccess of account {account_id} in {region}"
+        return Denial(kind, reason, rules.clock() + DENIAL_SECONDS, account_id, region)
+    return _read_answer(answer, account_id, region, ask, rules)
+
+
+def _read_answer(answer: Answer, account_id: str, region: str, ask: Ask, rules: Rules) -> Vended:
+    """Check an answer before anything of it is kept. Raises :class:`MalformedAnswer`."""
+    where = f"s3:GetDataAccess in {region} answered {ask.permission} on {str(ask.target)!r} with"
+    if answer.signer is None:
+        raise MalformedAnswer(f"{where} incomplete credentials")
+    if answer.expiration is None:
+        raise MalformedAnswer(f"{where} credentials without an Expiration")
+    now = rules.clock()
+    if answer.expiration.timestamp() <= now:
+        ended = answer.expiration.isoformat()
+        raise MalformedAnswer(f"{where} credentials that ended at {ended}; is this machine's clock right?")
+    # Minimal: the scope of the credentials is the target, whatever the answer repeats. And a key that ends in a star
+    # comes back looking like a prefix: only the narrower reading is safe.
+    if rules.config.privilege == "Minimal" or answer.matched == str(ask.target):
+        scope = ask.target
+    else:
+        try:
+            scope = GrantScope.parse(answer.matched or "")
+        except MalformedScope as error:
+            raise MalformedAnswer(f"{where} a malformed MatchedGrantTarget: {error}") from None
+        if not scope.covers(ask.target):
+            raise MalformedAnswer(f"{where} the grant {str(scope)!r}, which does not hold it")
+    return Vended.fresh(
+        ask.permission,
+        scope,
+        answer.signer,
+        account_id=_account_in(answer.instance_arn) or account_id,
+        region=region,
+        expiration=answer.expiration,
+        now=now,
+    )
+
+
+def _bucket_region(bucket: str, region: str) -> Generator[Step, Any, str | None]:
+    """Find the bucket's region. It only helps to ask elsewhere, so a failure leaves the denial as it is."""
+    try:
+        actual: str | None = yield BucketRegion(bucket, region)
+    except (ClientError, BotoCoreError) as error:
+        logger.debug("the region of bucket %r could not be found out: %s", bucket, error)
+        return None
+    return actual
+
+
+def _learn_grants(
+    denial: Denial, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules
+) -> Generator[Step, Any, None]:
+    """List the caller's grants in the bucket, so that keys outside all of them need no call.
+
+    A hint that spares calls: where the caller may not list, or the list can't be read, each key is asked for.
+    """
+    account_id, region, bucket = denial.account_id, denial.region, ask.target.bucket
+    if account_id is None or region is None:
+        return
+    facts.grants = None
+    facts.grants_until = rules.clock() + DENIAL_SECONDS
+    step = ListGrants(account_id, region, bucket, _searches_everywhere(account_id, memory, rules))
+    listed: list[tuple[Any, GrantScope]] = []
+    try:
+        for _ in range(MAX_PAGES):
+            page: Page = yield step
+            listed += [(permission, GrantScope.parse(scope)) for permission, scope in page.grants]
+            if page.token is None:
+                facts.grants = tuple(one for one in listed if one[1].bucket == bucket)
+                return
+            step = step._replace(token=page.token)
+    except (ClientError, BotoCoreError, MalformedScope) as error:
+        logger.debug("the caller's grants in bucket %r could not be listed: %s", bucket, error)
+
+
+def _account_in(arn: object) -> str | None:
+    """Return the account an ARN names; None where it names none."""
+    parts = arn.split(":") if isinstance(arn, str) else []
+    return parts[4] if len(parts) > 5 and _is_account(parts[4]) else None
+
+
+def _is_account(text: object) -> bool:
+    return isinstance(text, str) and len(text) == 12 and text.isascii() and text.isdigit()

@@ -1,0 +1,219 @@
+"""Which stored credentials serve a request, and until when.
+
+Pure data structures: no lock and no clock of their own. Times are seconds since the epoch and always passed in.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from heapq import nsmallest
+from typing import Any
+
+from .scopes import GrantScope, Permission, Target
+
+__all__ = ["CredentialCache", "Vended"]
+
+# The windows botocore's RefreshableCredentials has, scaled down for short lives: GetDataAccess may vend for
+# 15 minutes, which botocore's own 15 minutes would put into the advisory window from birth.
+ADVISORY_SECONDS, ADVISORY_SHARE = 15 * 60, 1 / 4
+MANDATORY_SECONDS, MANDATORY_SHARE = 10 * 60, 1 / 8
+
+SWEEP_SECONDS = 300
+# What is evicted at once when the cache is full, so that a full cache does not pay for each entry added.
+EVICTED_SHARE = 1 / 16
+
+SERVED_BY: dict[Permission, tuple[Permission, ...]] = {
+    "READ": ("READ", "READWRITE"),
+    "WRITE": ("WRITE", "READWRITE"),
+    "READWRITE": ("READWRITE",),
+}
+
+
+@dataclass(slots=True, eq=False)
+class Vended:
+    """One set of vended credentials, what it may be used for and until when.
+
+    ``signer`` is what the edge puts into a request to have it signed; the core never looks into it.
+    ``refresh_at``: from here on one caller renews them and the others go on (advisory window). ``renew_at``: from
+    here on they are not used any more (mandatory window). ``expires_at``: the ``Expiration`` of the answer.
+    """
+
+    permission: Permission
+    scope: GrantScope
+    signer: Any = field(repr=False)
+    account_id: str
+    region: str
+    expires_at: float
+    refresh_at: float
+    renew_at: float
+    used_at: float
+
+    @classmethod
+    def fresh(
+        cls,
+        permission: Permission,
+        scope: GrantScope,
+        signer: object,
+        *,
+        account_id: str,
+        region: str,
+        expiration: datetime,
+        now: float,
+    ) -> Vended:
+        """Make a record of credentials that were vended ``now`` and end at ``expiration`` (an aware time)."""
+        expires_at = expiration.timestamp()
+        life = expires_at - now
+        return cls(
+            permission,
+            scope,
+            signer,
+            account_id,
+            region,
+            expires_at=expires_at,
+            refresh_at=expires_at - min(ADVISORY_SECONDS, life * ADVISORY_SHARE),
+            renew_at=expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE),
+            used_at=now,
+        )
+
+
+class PrefixIndex:
+    """Credentials by prefix; finds the longest prefix of a key in a few steps, whatever their number.
+
+    The prefixes are kept in order. All prefixes of a key sort at or before it, and whatever lies between the
+    longest of them and the key starts with that prefix too; so the search looks at the nearest name before
+    the key and, where it is no prefix, goes on with what the two have in common.
+    """
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._credentials: dict[str, Vended] = {}
+
+    def longest(self, key: str) -> Vended | None:
+        """Return the credentials of the longest stored prefix that ``key`` starts with."""
+        names = self._names
+        end = bisect_right(names, key)
+        while end:
+            name = names[end - 1]
+            if key.startswith(name):
+                return self._credentials[name]
+            key = key[: _shared_length(key, name)]
+            end = bisect_right(names, key, 0, end - 1)
+        return None
+
+    def get(self, prefix: str) -> Vended | None:
+        """Return what is stored for exactly ``prefix``."""
+        return self._credentials.get(prefix)
+
+    def put(self, prefix: str, vended: Vended) -> None:
+        """Store, in place of what was there."""
+        if prefix not in self._credentials:
+            self._names.insert(bisect_left(self._names, prefix), prefix)
+        self._credentials[prefix] = vended
+
+    def remove(self, prefix: str) -> None:
+        """Forget a prefix that is stored."""
+        del self._credentials[prefix]
+        del self._names[bisect_left(self._names, prefix)]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[Vended]:
+        return iter(self._credentials.values())
+
+
+def _shared_length(one: str, other: str) -> int:
+    """Return how many leading characters two texts share, by halving: slices compare in C, characters don't."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one.startswith(other[low:middle], low):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+class CredentialCache:
+    """The vended credentials of one requester, at most ``limit``, least recently used out first.
+
+    Not safe for threads by itself: its owner holds a lock around each call.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._objects: dict[tuple[Permission, str, str], Vended] = {}
+        self._prefixes: dict[tuple[Permission, str], PrefixIndex] = {}
+        self._count = 0
+        self._sweep_at = 0.0
+
+    def find(self, permission: Permission, target: Target) -> Vended | None:
+        """Return the credentials of the nearest scope that covers ``target``, whatever their age.
+
+        A key's own grant comes before a prefix, a longer prefix before a shorter one, and the permission
+        asked for before READWRITE.
+        """
+        bucket, key, is_prefix = target
+        for held in SERVED_BY[permission]:
+            if not is_prefix:
+                exact = self._objects.get((held, bucket, key))
+                if exact is not None:
+                    return exact
+            index = self._prefixes.get((held, bucket))
+            if index is not None:
+                nearest = index.longest(key)
+                if nearest is not None:
+                    return nearest
+        return None
+
+    def add(self, vended: Vended, now: float) -> None:
+        """Keep ``vended`` in place of what is there for the same scope and permission."""
+        bucket, key, is_prefix = vended.scope
+        if is_prefix:
+            index = self._prefixes.setdefault((vended.permission, bucket), PrefixIndex())
+            self._count += index.get(key) is None
+            index.put(key, vended)
+        else:
+            place = (vended.permission, bucket, key)
+            self._count += place not in self._objects
+            self._objects[place] = vended
+        if self._count > self._limit or now >= self._sweep_at:
+            self._make_room(now, vended)
+
+    def drop(self, vended: Vended) -> None:
+        """Forget exactly this record; a newer one for the same scope stays."""
+        bucket, key, is_prefix = vended.scope
+        if is_prefix:
+            index = self._prefixes.get((vended.permission, bucket))
+            if index is None or index.get(key) is not vended:
+                return
+            index.remove(key)
+            if not index:
+                del self._prefixes[vended.permission, bucket]
+        else:
+            place = (vended.permission, bucket, key)
+            if self._objects.get(place) is not vended:
+                return
+            del self._objects[place]
+        self._count -= 1
+
+    def __iter__(self) -> Iterator[Vended]:
+        yield from self._objects.values()
+        for index in self._prefixes.values():
+            yield from index
+
+    def __len__(self) -> int:
+        return self._count
+
+    def _make_room(self, now: float, newest: Vended) -> None:
+        for vended in [one for one in self if one.expires_at <= now]:
+            self.drop(vended)
+        if self._count > self._limit:
+            surplus = self._count - self._limit + int(self._limit * EVICTED_SHARE)
+            candidates = (one for one in self if one is not newest)
+            for vended in nsmallest(surplus, candidates, key=lambda one: one.used_at):
+                self.drop(vended)
+        self._sweep_at = now + SWEEP_SECONDS

@@ -1,0 +1,218 @@
+"""The steps of a decision as calls of botocore clients: which operation, with what, and how its answer reads.
+
+Nothing here does I/O, so the edges for threads and for tasks share it. The clients that make the calls carry no
+identity: whoever a call is made for is one of its parameters, so an identity can't be left over from another call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from botocore.awsrequest import AWSRequest
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from .config import AccessGrantsConfig
+from .scopes import SCHEME
+from .steps import Answer, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Step, Vend
+
+__all__ = ["Call", "ClientShape", "answer_of", "answer_of_error", "call_for", "hook_internal_client", "is_aws_host"]
+
+SIGNED_AS = "AccessGrantsSignedAs"
+USER_AGENT = "access-grants-provider"
+# What botocore needs to make a client that signs; never used, since each call brings its own credentials.
+NOBODY: dict[str, Any] = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
+
+# The suffixes of botocore's partitions.json, dual-stack and isolated partitions included.
+AWS_SUFFIXES = (
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".api.aws",
+    ".api.amazonwebservices.com.cn",
+    ".api.amazonwebservices.eu",
+    ".adc-e.uk",
+    ".aws.scloud",
+    ".ic.gov",
+    ".sgov.gov",
+)
+
+
+class Call(NamedTuple):
+    """One call: the client's service name and region, the client's method, its keyword arguments."""
+
+    service: str
+    region: str
+    method: str
+    parameters: dict[str, Any]
+
+
+class ClientShape(NamedTuple):
+    """How the clients for the calls are made: like the S3 client they serve.
+
+    ``options`` are those of ``botocore.config.Config``; ``s3_endpoint_url`` is the S3 client's endpoint where that is
+    not AWS.
+    """
+
+    options: tuple[tuple[str, Any], ...]
+    verify: Any
+    s3_endpoint_url: str | None
+
+    @classmethod
+    def of(cls, client: BaseClient) -> ClientShape:
+        """Read the shape off an S3 client: proxies, time-outs, retries, FIPS, dual-stack, certificates."""
+        config = client.meta.config
+        dual_stack = bool((getattr(config, "s3", None) or {}).get("use_dualstack_endpoint"))
+        options = {name: getattr(config, name, None) for name in SHARED_OPTIONS}
+        if dual_stack:
+            options["use_dualstack_endpoint"] = True
+        # botocore keeps what create_client(verify=…) or the profile's ca_bundle said in the HTTP session alone.
+        private: Any = client
+        verify = getattr(private._endpoint.http_session, "_verify", None)
+        endpoint = client.meta.endpoint_url
+        foreign = endpoint if not is_aws_host(urlsplit(endpoint).hostname or "") else None
+        return cls(tuple((name, value) for name, value in options.items() if value is not None), verify, foreign)
+
+    def config(self) -> Config:
+        """Return the configuration of a client for the calls."""
+        return Config(user_agent_extra=USER_AGENT, **dict(self.options))
+
+    def endpoint_url(self, service: str, config: AccessGrantsConfig) -> str | None:
+        """Return where a service is called; None leaves it to botocore and its ``AWS_ENDPOINT_URL_*``.
+
+        Where S3 itself is a local service, STS is asked at ``endpoint_url`` too: AWS does not know those credentials.
+        """
+        if service == "s3":
+            return self.s3_endpoint_url
+        if service == "s3control" or self.s3_endpoint_url is not None:
+            return config.endpoint_url
+        return None
+
+
+SHARED_OPTIONS = (
+    "client_cert",
+    "connect_timeout",
+    "max_pool_connections",
+    "proxies",
+    "proxies_config",
+    "read_timeout",
+    "retries",
+    "s3",
+    "tcp_keepalive",
+    "use_dualstack_endpoint",
+    "use_fips_endpoint",
+)
+
+
+def is_aws_host(host: str) -> bool:
+    """Tell whether a host name belongs to AWS, VPC endpoints included."""
+    return host.endswith(AWS_SUFFIXES)
+
+
+def call_for(step: Step, config: AccessGrantsConfig, signed_as: Credentials) -> Call:
+    """Return the call that performs ``step`` (any but a wait), signed with the requester's own credentials."""
+    signed: dict[str, Any] = {SIGNED_AS: signed_as}
+    if isinstance(step, CallerAccount):
+        return Call("sts", step.region, "get_caller_identity", signed)
+    if isinstance(step, BucketRegion):
+        return Call("s3", step.region, "head_bucket", {"Bucket": step.bucket, **signed})
+    if isinstance(step, FindInstance):
+        wanted = {"AccountId": step.account_id, "S3Prefix": f"{SCHEME}{step.bucket}/"}
+        return Call("s3control", step.region, "get_access_grants_instance_for_prefix", {**wanted, **signed})
+    if isinstance(step, ListGrants):
+        # A leading fragment: without the slash it also finds grants written `s3://bucket*`.
+        wanted = {"AccountId": step.account_id, "GrantScope": f"{SCHEME}{step.bucket}"}
+        if step.everywhere:
+            wanted["InstanceScope"] = "ALL"
+        if step.token is not None:
+            wanted["NextToken"] = step.token
+        return Call("s3control", step.region, "list_caller_access_grants", {**wanted, **signed})
+    if isinstance(step, Vend):
+        return Call("s3control", step.region, "get_data_access", {**_vend_parameters(step, config), **signed})
+    raise TypeError(f"{step!r} is performed without a call")
+
+
+def _vend_parameters(step: Vend, config: AccessGrantsConfig) -> dict[str, Any]:
+    wanted: dict[str, Any] = {
+        "AccountId": step.account_id,
+        "Target": str(step.target),
+        "Permission": step.permission,
+        "Privilege": config.privilege,
+    }
+    if not step.target.is_prefix:
+        wanted["TargetType"] = "Object"
+    if config.duration_seconds is not None:
+        wanted["DurationSeconds"] = config.duration_seconds
+    if config.audit_context is not None:
+        wanted["AuditContext"] = config.audit_context
+    if step.everywhere:
+        wanted["InstanceScope"] = "ALL"
+    return wanted
+
+
+def answer_of(step: Step, response: Mapping[str, Any], make_signer: type[Credentials]) -> Any:
+    """Read a call's response; what the service left out comes out as None, for the flow to judge.
+
+    ``make_signer`` makes the object that the edge's signer takes.
+    """
+    if isinstance(step, CallerAccount):
+        return response.get("Account")
+    if isinstance(step, BucketRegion):
+        return _region_in(response)
+    if isinstance(step, FindInstance):
+        return response.get("AccessGrantsInstanceArn")
+    if isinstance(step, ListGrants):
+        listed = response.get("CallerAccessGrantsList") or []
+        grants = [(entry.get("Permission"), entry.get("GrantScope")) for entry in listed]
+        return Page(grants, response.get("NextToken"))
+    vended = response.get("Credentials") or {}
+    access_key, secret_key, token = (vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    expiration = vended.get("Expiration")
+    return Answer(
+        signer=make_signer(access_key, secret_key, token) if access_key and secret_key and token else None,
+        expiration=expiration if isinstance(expiration, datetime) else None,
+        matched=response.get("MatchedGrantTarget"),
+        instance_arn=response.get("MatchedInstanceArn"),
+    )
+
+
+def answer_of_error(step: Step, error: ClientError) -> Any:
+    """Return the answer that an error still is, or raise it: a refused HeadBucket names the region all the same."""
+    if isinstance(step, BucketRegion):
+        return _region_in(error.response)
+    raise error
+
+
+def _region_in(response: Mapping[str, Any]) -> str | None:
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region: str | None = headers.get("x-amz-bucket-region")
+    return region
+
+
+def hook_internal_client(client: BaseClient) -> None:
+    """Have a client sign each call as the caller that is passed along, and reach endpoints that take no prefix."""
+    service = client.meta.service_model.service_id.hyphenize()
+    client.meta.events.register(f"provide-client-params.{service}", _sign_as)
+    if service == "s3-control":
+        client.meta.events.register("before-sign.s3-control", _without_account_in_host)
+
+
+def _sign_as(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    context["signing"] = {"request_credentials": params.pop(SIGNED_AS)}
+
+
+def _without_account_in_host(request: AWSRequest, **_: object) -> None:
+    """Take the account id off the host again where it leads nowhere.
+
+    The endpoint rules of S3 Control turn every custom host into ``{AccountId}.host``. AWS, VPC endpoints included,
+    answers there; ``123456789012.127.0.0.1`` does not exist.
+    """
+    parts = urlsplit(str(request.url))
+    account, _dot, host = parts.netloc.partition(".")
+    if account.isdigit() and len(account) == 12 and not is_aws_host(parts.hostname or ""):
+        request.url = urlunsplit(parts._replace(netloc=host))

@@ -1,0 +1,93 @@
+"""The botocore clients that make the calls: made on the first need, shared by all requesters, told of none."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from botocore.client import BaseClient
+from botocore.exceptions import ProfileNotFound
+from botocore.session import Session
+from botocore.utils import create_nested_client
+
+from .calls import NOBODY, ClientShape, hook_internal_client
+from .config import AccessGrantsConfig
+
+__all__ = ["InternalClients", "profile_settings"]
+
+
+def profile_settings(profile: str | None) -> dict[str, Any]:
+    """Return the settings of an AWS profile (None: that of ``AWS_PROFILE``, else ``default``), {} if there is none."""
+    try:
+        settings: dict[str, Any] = Session(profile=profile).get_scoped_config()
+    except ProfileNotFound:
+        return {}
+    return settings
+
+
+class InternalClients:
+    """Clients of S3 Control, STS and S3 by region and shape.
+
+    They come from a session of their own, so no handler of the user's session sees their requests, ours least of all,
+    and from ``create_nested_client``, so botocore loads no plugin into them. A forked process makes its own: two
+    processes on one socket would read each other's answers.
+    """
+
+    def __init__(self, profile: str | None) -> None:
+        self._profile = profile
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._session: Session | None = None
+        self._clients: dict[tuple[Any, ...], BaseClient] = {}
+        self._knows_everywhere: bool | None = None
+
+    def get(self, service: str, region: str, shape: ClientShape, config: AccessGrantsConfig) -> BaseClient:
+        """Return the client for a service (``"s3control"``, ``"sts"``, ``"s3"``) in a region."""
+        self._after_fork()
+        endpoint_url = shape.endpoint_url(service, config)
+        key = (service, region, endpoint_url, repr(shape))
+        client = self._clients.get(key)
+        if client is None:
+            with self._lock:
+                client = self._clients.get(key)
+                if client is None:
+                    client = create_nested_client(
+                        self._own_session(),
+                        service,
+                        region_name=region,
+                        endpoint_url=endpoint_url,
+                        verify=shape.verify,
+                        config=shape.config(),
+                        **NOBODY,
+                    )
+                    hook_internal_client(client)
+                    self._clients[key] = client
+        return client
+
+    def knows_everywhere(self) -> bool:
+        """Tell whether botocore's model of GetDataAccess has ``InstanceScope`` (from 1.44 on)."""
+        self._after_fork()
+        if self._knows_everywhere is None:
+            with self._lock:
+                model = self._own_session().get_service_model("s3control").operation_model("GetDataAccess")
+                shape = model.input_shape
+                self._knows_everywhere = shape is not None and "InstanceScope" in shape.members
+        return self._knows_everywhere
+
+    def close(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            client.close()
+
+    def _own_session(self) -> Session:
+        if self._session is None:
+            self._session = Session(profile=self._profile)
+        return self._session
+
+    def _after_fork(self) -> None:
+        if self._process != os.getpid():
+            # The parent's lock may have been held at that moment, and its clients are in use there.
+            self._lock, self._clients, self._session = threading.Lock(), {}, None
+            self._process = os.getpid()

@@ -1,0 +1,62 @@
+"""What was decided: for one request, and in sum. Plain records without a secret, fit for logs and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from .scopes import Permission
+
+__all__ = ["Decision", "Outcome", "Source", "Stats"]
+
+Outcome = Literal["granted", "fallback", "unsupported", "denied"]
+Source = Literal["cache", "vended"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided for one S3 request. Holds nothing secret.
+
+    ``operation``: the S3 API name, ``"GetObject"``.
+    ``permission``: ``"READ"``, ``"WRITE"``, ``"READWRITE"``; None where S3 Access Grants does not know the request.
+    ``target``: ``s3://`` URI of what the request touches, ``…*`` for a prefix; None where no single grant can
+    cover it or none is needed.
+    ``outcome``: ``"granted"`` (signed with the grant), ``"fallback"`` (signed as the caller, for want of a
+    grant), ``"unsupported"`` (signed as the caller, Access Grants has no say), ``"denied"`` (refused).
+    ``scope``: ``s3://`` URI of the matched grant. ``source``: ``"cache"`` or ``"vended"``. Both only if granted.
+    ``reason``: why it is not granted, a sentence. ``account_id``: of the Access Grants instance, where known.
+    ``region``: where Access Grants was asked. ``expiration``: when the credentials end, in UTC.
+    """
+
+    operation: str
+    permission: Permission | None
+    target: str | None
+    outcome: Outcome
+    scope: str | None = None
+    source: Source | None = None
+    reason: str | None = None
+    account_id: str | None = None
+    region: str | None = None
+    expiration: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counts since registration.
+
+    ``granted``, ``fallback``, ``unsupported``, ``denied``: requests by outcome, each retry counting anew.
+    ``failed``: requests refused because Access Grants failed. ``vended``: credentials fetched.
+    ``cache_hits``: granted requests that needed no call. ``control_calls``: calls to S3 Control, STS and the
+    bucket region look-up together. ``recovered``: requests sent once more after S3 refused a vended credential.
+    """
+
+    granted: int = 0
+    fallback: int = 0
+    unsupported: int = 0
+    denied: int = 0
+    failed: int = 0
+    vended: int = 0
+    cache_hits: int = 0
+    control_calls: int = 0
+    recovered: int = 0

@@ -1,0 +1,195 @@
+"""The order of decisions, written once.
+
+Each function here is a generator. It yields what it needs from outside (a :mod:`step <.steps>`: a call to AWS, or to
+wait for somebody else's call), is sent the answer, and returns what was decided. The edges perform the steps, with
+threads or with tasks; nothing here blocks, and no credential passes through but as an opaque ``signer``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .asking import vend
+from .cache import Vended
+from .config import AccessGrantsConfig
+from .decision import Outcome, Source
+from .exceptions import AccessDenied, NoInstance, PermissionMissing, ServiceFailure
+from .failures import same_failure
+from .memory import Denial, Flight, FlightKey, Memory
+from .steps import Ask, Rules, Step, Wait
+
+__all__ = ["Verdict", "decide", "denied", "find", "nearer_grant", "refused"]
+
+logger = logging.getLogger(__name__)
+
+ADVICE = {
+    "no grant": "ask the owner of the S3 Access Grants instance for a grant, or ask S3 for what one of yours covers",
+    "no instance": "create an S3 Access Grants instance in the bucket's region, or set account_id if it is elsewhere",
+    "permission missing": "allow s3:GetDataAccess on the S3 Access Grants instance in the caller's IAM policies",
+    "two buckets": "copy with credentials that may read the one bucket and write the other",
+}
+ERRORS = {
+    "no grant": AccessDenied,
+    "no instance": NoInstance,
+    "permission missing": PermissionMissing,
+    "two buckets": AccessDenied,
+}
+FAILED_ADVICE = "the request may still be granted once S3 Access Grants can be asked again"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided: granted with ``vended``, or not, for a ``reason``. ``error`` is what to raise if denied."""
+
+    outcome: Outcome
+    vended: Vended | None = None
+    source: Source | None = None
+    reason: str | None = None
+    advice: str | None = None
+    denial: Denial | None = None
+    error: AccessDenied | None = None
+
+
+def decide(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, Verdict]:
+    """Decide how one request is signed.
+
+    Raises :class:`ServiceFailure` where Access Grants fails and the options do not say ``fallback="always"``.
+    """
+    try:
+        found, source = yield from find(memory, ask, rules)
+    except ServiceFailure as failure:
+        if rules.config.fallback != "always":
+            raise
+        return Verdict("fallback", reason=str(failure), advice=FAILED_ADVICE)
+    if isinstance(found, Denial):
+        return refused(found, ask.operation, rules.config)
+    return Verdict("granted", found, source)
+
+
+def refused(denial: Denial, operation: str, config: AccessGrantsConfig) -> Verdict:
+    """Turn a denial into own credentials or, under ``fallback="never"``, into an error."""
+    never = config.fallback == "never"
+    return Verdict(
+        "denied" if never else "fallback",
+        reason=denial.reason,
+        advice=ADVICE[denial.kind],
+        denial=denial,
+        error=denied(denial, operation) if never else None,
+    )
+
+
+def denied(denial: Denial, operation: str) -> AccessDenied:
+    """Return the error for a denial, a new one each time, so that no traceback grows."""
+    return ERRORS[denial.kind](f"{denial.reason}; {ADVICE[denial.kind]}", operation)
+
+
+def nearer_grant(memory: Memory, ask: Ask, used: Vended, rules: Rules) -> Generator[Step, Any, bool]:
+    """After a 403 under ``used``, a credential of a wider scope, see whether the target has a nearer grant.
+
+    A nested location may map to another role. True means that another grant matched and is in the cache now.
+    A failure to find out is no reason to hide S3's own 403: it is logged, and the answer is False.
+    """
+    if used.scope == ask.target or rules.config.privilege == "Minimal":
+        return False
+    with memory.lock:
+        if not memory.may_recheck(ask.permission, used.scope, ask.target, rules.clock()):
+            return False
+    try:
+        found = yield from vend(memory, ask, rules, used)
+    except ServiceFailure as failure:
+        logger.warning("S3 refused %s under the grant %r, and %s", ask.operation, str(used.scope), failure)
+        return False
+    return isinstance(found, Vended) and found.scope != used.scope
+
+
+def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
+    """Return credentials or a denial: take what is remembered, wait for who is asking already, or ask."""
+    waited_for: set[FlightKey] = set()
+    while True:
+        now = rules.clock()
+        with memory.lock:
+            held = memory.credentials.find(ask.permission, ask.target)
+            usable = held is not None and now < held.renew_at
+            key = _flight_key(memory, ask, held, waited_for, rules)
+            flight = memory.flights.get(key)
+            if held is not None and usable:
+                if flight is not None or now < held.refresh_at:
+                    held.used_at = now
+                    return held, "cache"
+            else:
+                denial = memory.denial(ask.permission, ask.target, now)
+                if denial is not None:
+                    return denial, "cache"
+            leading = flight is None
+            if flight is None:
+                flight = memory.flights[key] = Flight()
+        if leading:
+            return (yield from _lead(flight, key, memory, ask, held if usable else None, held, rules))
+        yield Wait(flight)
+        if flight.failure is not None:
+            raise same_failure(flight.failure)
+        if flight.landed:
+            waited_for.add(key)
+
+
+def _lead(
+    flight: Flight,
+    key: FlightKey,
+    memory: Memory,
+    ask: Ask,
+    usable: Vended | None,
+    stale: Vended | None,
+    rules: Rules,
+) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
+    """Make the call the others wait for. What is still ``usable`` outlives a call that brings nothing new."""
+    try:
+        found = yield from vend(memory, ask, rules, stale)
+        flight.landed = True
+    except ServiceFailure as failure:
+        flight.failure = failure
+        if usable is None:
+            raise
+        _keep(usable, str(failure), rules)
+        return usable, "cache"
+    finally:
+        with memory.lock:
+            if memory.flights.get(key) is flight:
+                del memory.flights[key]
+        flight.done.set_result(None)
+    if usable is not None and isinstance(found, Denial):
+        _keep(usable, found.reason, rules)
+        return usable, "cache"
+    return found, "vended"
+
+
+def _keep(held: Vended, why: str, rules: Rules) -> None:
+    """Go on with credentials that could not be renewed, and try again after half of what is left of their window."""
+    now = rules.clock()
+    held.refresh_at = now + max(0.0, held.renew_at - now) / 2
+    until = datetime.fromtimestamp(held.renew_at).astimezone().isoformat(timespec="seconds")
+    logger.warning("the credentials of %r were not renewed and stay in use until %s: %s", str(held.scope), until, why)
+
+
+def _flight_key(memory: Memory, ask: Ask, held: Vended | None, waited_for: set[FlightKey], rules: Rules) -> FlightKey:
+    """Choose what a miss waits for: the coarsest flight that may serve it and has not disappointed it yet.
+
+    Which grant will match is not known before the answer. So the first miss in a bucket goes alone (one grant in
+    64 folders: one call). Its answer shows how deep the bucket's grants lie, and from then on misses are grouped
+    by that many folders and fly side by side (64 grants: two rounds). What a group's answer does not cover flies
+    by itself.
+    """
+    single: FlightKey = (ask.permission, ask.target)
+    coarse = single
+    if held is not None:
+        coarse = (ask.permission, held.scope)
+    elif rules.config.privilege == "Default":
+        depths = memory.bucket(ask.target.bucket).depths
+        if ask.permission not in depths:
+            coarse = (ask.permission, ask.target.bucket)
+        elif (depth := depths[ask.permission]) is not None:
+            coarse = (ask.permission, ask.target.bucket, *ask.target.key.split("/", depth)[:depth])
+    return single if coarse in waited_for else coarse

@@ -1,0 +1,288 @@
+"""The botocore edge, for threads: how the requests of one S3 client get their credentials.
+
+Rests on the events ``before-sign.s3`` (for each attempt, presigned URL and presigned POST) and ``needs-retry.s3``, and
+on ``RequestSigner.sign``, which honours ``request.context["signing"]["request_credentials"]`` (botocore 1.34.70).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import botocore
+from botocore.awsrequest import AWSRequest
+from botocore.client import BaseClient
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from botocore.handlers import handle_copy_source_param
+from botocore.parsers import ResponseParserError
+
+from .cache import Vended
+from .calls import ClientShape, answer_of, answer_of_error, call_for
+from .decision import Decision
+from .exceptions import ConfigurationError, ServiceFailure
+from .failures import UnreadableAnswer
+from .flow import Verdict, decide, denied, find, nearer_grant, refused
+from .memory import Denial
+from .operations import Access, access_of, access_of_post
+from .provider import AccessGrantsProvider, VendedCredentials, decision_of
+from .requester import Requester
+from .scopes import Permission, Target
+from .steps import Ask, Step, Vend, Wait
+
+__all__ = ["ClientHook"]
+
+logger = logging.getLogger(__name__)
+Returned = TypeVar("Returned")
+
+# Where a request's context keeps what the last attempt was signed with.
+ATTEMPT = "access_grants_attempt"
+# Signatures that no grant's credentials can make: S3 Express sessions, multi-Region access points, bearer tokens.
+FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "bearer")
+PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
+
+EXPIRED = ("ExpiredToken", "InvalidToken")
+
+
+class Attempt(NamedTuple):
+    """How one attempt of a request was signed; ``recovered`` once it was sent again because S3 refused that."""
+
+    vended: Vended
+    from_cache: bool
+    ask: Ask
+    requester: Requester
+    recovered: bool
+
+
+class ClientHook:
+    """What is hooked into one S3 client: sees each request before it is signed and each answer before a retry."""
+
+    def __init__(self, provider: AccessGrantsProvider, client: BaseClient) -> None:
+        self.provider = provider
+        self._events: Any = client.meta.events
+        private: Any = client
+        self._signer: Any = private._request_signer
+        self._shape = ClientShape.of(client)
+        self._operations: Mapping[str, str] = client.meta.method_to_api_mapping
+        self._requester: Requester | None = None
+
+    def attach(self) -> None:
+        """Start to see the client's requests."""
+        self._events.register_last("before-sign.s3", self.before_sign)
+        self._events.register_first("needs-retry.s3", self.needs_retry)
+
+    def detach(self) -> None:
+        """Stop to."""
+        self._events.unregister("before-sign.s3", self.before_sign)
+        self._events.unregister("needs-retry.s3", self.needs_retry)
+
+    def belongs_to(self, events: object) -> bool:
+        """Tell whether it is hooked into the client with this emitter."""
+        return self._events is events
+
+    def before_sign(
+        self,
+        request: AWSRequest,
+        operation_name: str,
+        signature_version: Any,
+        request_signer: Any,
+        **_: object,
+    ) -> None:
+        """Handle ``before-sign.s3``: put the grant's credentials into the request's signing context, or nothing."""
+        context = request.context
+        recovered = _start_clean(context)
+        access = self._access(context, operation_name, signature_version, request_signer)
+        if access.permission is None:
+            self.provider.count("unsupported")
+            self.provider.report(operation_name, access, None, Verdict("unsupported", reason=access.reason), "")
+            return
+        requester = self._requester_of(request_signer)
+        region = _signing_region(context, request_signer)
+        if access.target is None:
+            self._settle(operation_name, access, region, self._two_buckets(operation_name, access), requester)
+            return
+        ask = Ask(operation_name, access.permission, access.target, region)
+        rules = self.provider.rules
+        warm = requester.memory.warm(access.permission, access.target, rules.clock())
+        verdict = Verdict("granted", warm, "cache") if warm is not None else self._decide(ask, requester)
+        self._settle(operation_name, access, region, verdict, requester)
+        if verdict.vended is not None:
+            context["signing"] = {**context.get("signing", {}), "request_credentials": verdict.vended.signer}
+            context[ATTEMPT] = Attempt(verdict.vended, verdict.source == "cache", ask, requester, recovered)
+
+    def needs_retry(
+        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], **_: object
+    ) -> int | None:
+        """Handle ``needs-retry.s3``: 0 sends the request again at once, None leaves that to botocore."""
+        attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
+        if attempt is None or attempt.recovered or response is None or response[0].status_code < 400:
+            return None
+        if not _can_send_again(request_dict.get("body")):
+            return None
+        memory = attempt.requester.memory
+        if _says_expired(response, request_dict["method"], attempt.ask.region):
+            logger.warning("S3 takes the credentials of %r for expired; renewing them", str(attempt.vended.scope))
+            with memory.lock:
+                memory.credentials.drop(attempt.vended)
+        elif response[0].status_code == 403 and attempt.from_cache:
+            steps = nearer_grant(memory, attempt.ask, attempt.vended, self.provider.rules)
+            if not self._run(steps, attempt.requester):
+                return None
+        else:
+            return None
+        request_dict["context"][ATTEMPT] = attempt._replace(recovered=True)
+        self.provider.count("recovered")
+        return 0
+
+    def explain(self, operation: str, params: dict[str, Any]) -> Decision:
+        """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""
+        name = self._operations.get(operation, operation)
+        if name not in self._operations.values():
+            raise ConfigurationError(f"operation={operation!r} is unknown; S3 has 'get_object', or 'GetObject'")
+        # As botocore does with the parameters of a request before they reach its context.
+        params = dict(params)
+        handle_copy_source_param(params)
+        context = {"s3_redirect": {"params": params}}
+        try:
+            access = self._access(context, name, self._signer.signature_version, self._signer)
+        except KeyError as error:
+            raise ConfigurationError(f"operation={operation!r} needs the parameter {error.args[0]!r}") from None
+        if access.permission is None:
+            return decision_of(name, access, None, Verdict("unsupported", reason=access.reason))
+        region = _signing_region({}, self._signer)
+        if access.target is None:
+            return decision_of(name, access, region, self._two_buckets(name, access))
+        ask = Ask(name, access.permission, access.target, region)
+        return decision_of(name, access, region, self._decide(ask, self._requester_of(self._signer)))
+
+    def credentials(self, target: Target, permission: Permission) -> VendedCredentials:
+        """Return credentials for a target; see :meth:`AccessGrantsProvider.credentials`."""
+        if self._signer._credentials is None:
+            raise ConfigurationError("the client has no credentials of its own to ask S3 Access Grants with")
+        requester = self._requester_of(self._signer)
+        ask = Ask("GetDataAccess", permission, target, _signing_region({}, self._signer))
+        found, _ = self._run(find(requester.memory, ask, self.provider.rules), requester)
+        if isinstance(found, Denial):
+            raise denied(found, ask.operation)
+        return VendedCredentials.of(found)
+
+    def _access(self, context: dict[str, Any], operation: str, signature: Any, signer: Any) -> Access:
+        """Say what a request needs, or why it is left alone."""
+        if signature is botocore.UNSIGNED or signer._credentials is None:
+            return Access(None, None, "the request is not signed")
+        if signature.startswith(FOREIGN_SIGNATURES):
+            return Access(None, None, f"a grant's credentials can't make the signature {signature!r}")
+        signing = context.get("signing", {})
+        if signing.get("request_credentials") is not None or signing.get("identity_cache") is not None:
+            return Access(None, None, "the request carries credentials of its own already")
+        if self._shape.s3_endpoint_url is not None and self.provider.config.endpoint_url is None:
+            return Access(
+                None, None, f"{self._shape.s3_endpoint_url} is not AWS, and the option endpoint_url is not set"
+            )
+        params = context["s3_redirect"]["params"]
+        form = context.get("s3-presign-post-fields")
+        if form is not None:
+            return access_of_post(params["Bucket"], form["key"])
+        return access_of(operation, params)
+
+    def _two_buckets(self, operation: str, access: Access) -> Verdict:
+        return refused(Denial("two buckets", access.reason or ""), operation, self.provider.config)
+
+    def _requester_of(self, signer: Any) -> Requester:
+        """Return whoever the client would sign as right now."""
+        frozen = signer._credentials.get_frozen_credentials()
+        known, store = self._requester, self.provider.store
+        if known is not None and known.is_still(frozen, store):
+            return known
+        if known is not None and known.store is store:
+            # Rotated: what was vended to the old credentials goes with them.
+            store.forget(known.digest)
+        self._requester = Requester(frozen, store)
+        return self._requester
+
+    def _decide(self, ask: Ask, requester: Requester) -> Verdict:
+        try:
+            return self._run(decide(requester.memory, ask, self.provider.rules), requester)
+        except ServiceFailure:
+            self.provider.count("failed")
+            raise
+
+    def _settle(self, operation: str, access: Access, region: str, verdict: Verdict, requester: Requester) -> None:
+        """Count and report a decision, and raise where it is a refusal."""
+        provider = self.provider
+        if verdict.source == "cache":
+            provider.count("granted", "cache_hits")
+        else:
+            provider.count(verdict.outcome)
+        provider.report(operation, access, region, verdict, requester.memory.label)
+        if verdict.error is not None:
+            raise verdict.error
+
+    def _run(self, steps: Generator[Step, Any, Returned], requester: Requester) -> Returned:
+        """Drive a generator of the core: perform what it asks for in this thread, send it the answers."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._perform(step, requester)
+                # An interrupt, too, has to end the flight that others wait for.
+                except BaseException as error:  # noqa: BLE001, PERF203
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            returned: Returned = done.value
+            return returned
+
+    def _perform(self, step: Step, requester: Requester) -> Any:
+        if isinstance(step, Wait):
+            step.flight.done.result()
+            return None
+        provider = self.provider
+        provider.count("control_calls")
+        call = call_for(step, provider.config, requester.signer)
+        client = provider.clients.get(call.service, call.region, self._shape, provider.config)
+        try:
+            response = getattr(client, call.method)(**call.parameters)
+        except ClientError as error:
+            return answer_of_error(step, error)
+        except ResponseParserError as error:
+            raise UnreadableAnswer(error=error) from error
+        if isinstance(step, Vend):
+            provider.count("vended")
+        return answer_of(step, response, Credentials)
+
+
+def _start_clean(context: dict[str, Any]) -> bool:
+    """Take the last attempt's grant out of a retry's context; say whether the request was sent again for it."""
+    last: Attempt | None = context.pop(ATTEMPT, None)
+    if last is None:
+        return False
+    signing = context.get("signing", {})
+    if signing.get("request_credentials") is last.vended.signer:
+        context["signing"] = {name: value for name, value in signing.items() if name != "request_credentials"}
+    return last.recovered
+
+
+def _signing_region(context: dict[str, Any], signer: Any) -> str:
+    region: str | None = context.get("signing", {}).get("region") or signer.region_name
+    return "us-east-1" if region is None else PSEUDO_REGIONS.get(region, region)
+
+
+def _says_expired(response: tuple[Any, dict[str, Any]], method: str, region: str) -> bool:
+    """Tell whether S3 refused the credentials as such."""
+    http, parsed = response
+    if parsed.get("Error", {}).get("Code") in EXPIRED:
+        return True
+    # An answer to HEAD has no body, thus no code. S3 also answers 400 to a HEAD signed for the wrong region, and
+    # names the right one: that is the redirector's business.
+    return method == "HEAD" and http.status_code == 400 and http.headers.get("x-amz-bucket-region", region) == region
+
+
+def _can_send_again(body: Any) -> bool:
+    """Tell whether botocore can rewind a body; where it can't, S3's refusal is worth more than the failure to."""
+    if body is None or isinstance(body, (bytes, bytearray, str)):
+        return True
+    seekable = getattr(body, "seekable", None)
+    return bool(seekable()) if seekable is not None else hasattr(body, "seek")

@@ -1,0 +1,259 @@
+"""Everything remembered, one compartment per requester.
+
+A requester is one set of frozen credentials. Nothing is shared between two of them: no credential, no denial,
+no instance, no call under way. One lock guards a store; it is never held across I/O.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+import weakref
+from collections import OrderedDict
+from concurrent.futures import Future
+from typing import Literal, NamedTuple, Protocol
+
+from .cache import CredentialCache, Vended
+from .exceptions import ServiceFailure
+from .scopes import GrantScope, Permission, Target, permits
+
+__all__ = ["BucketFacts", "Denial", "Flight", "FrozenCredentials", "Memory", "Store"]
+
+DENIAL_SECONDS = 300
+
+MAX_REQUESTERS = 1_000
+MAX_BUCKETS = 10_000
+MAX_DENIALS = 10_000
+# An instance holds at most 100,000 grants, so under privilege Default this many scopes is all there can be. Under
+# Minimal every object has credentials of its own (some 2 KB each), and a long job would never stop growing.
+MAX_CREDENTIALS: dict[str, int] = {"Default": 100_000, "Minimal": 10_000}
+# How often in five minutes a 403 under one scope may ask Access Grants anew. Without a bound a bucket policy that
+# refuses every key would double the calls of a job.
+MAX_RECHECKS = 16
+
+DenialKind = Literal["no grant", "no instance", "permission missing", "two buckets"]
+FlightKey = tuple[object, ...]
+
+
+class FrozenCredentials(Protocol):
+    """The form of botocore's ``ReadOnlyCredentials``."""
+
+    @property
+    def access_key(self) -> str:
+        """The access key id."""
+
+    @property
+    def secret_key(self) -> str:
+        """The secret access key."""
+
+    @property
+    def token(self) -> str | None:
+        """The session token of temporary credentials."""
+
+
+class Denial(NamedTuple):
+    """Access Grants says no, until ``until`` (epoch seconds); ``reason`` is a sentence for people."""
+
+    kind: DenialKind
+    reason: str
+    until: float = 0.0
+    account_id: str | None = None
+    region: str | None = None
+
+
+class Flight:
+    """One call under way that others wait for.
+
+    ``landed`` says that an answer came, be it a denial; ``failure`` holds what went wrong. A flight that ended with
+    neither was abandoned by its leader, and whoever waited takes over.
+    """
+
+    __slots__ = ("done", "failure", "landed")
+
+    def __init__(self) -> None:
+        self.done: Future[None] = Future()
+        self.landed = False
+        self.failure: ServiceFailure | None = None
+
+
+class BucketFacts:
+    """What one requester knows of one bucket."""
+
+    __slots__ = ("accounts", "denial", "depths", "grants", "grants_until", "region", "region_until")
+
+    def __init__(self) -> None:
+        self.region: str | None = None
+        self.region_until = 0.0
+        self.accounts: dict[str, str] = {}
+        self.denial: Denial | None = None
+        self.grants: tuple[tuple[Permission, GrantScope], ...] | None = None
+        self.grants_until = 0.0
+        self.depths: dict[Permission, int | None] = {}
+
+    def may_hold(self, permission: Permission, target: Target, now: float) -> bool:
+        """Tell whether the caller's listed grants leave a chance that ``target`` is granted.
+
+        Without a list, or with an old one, there is always a chance. Whether a READ grant and a WRITE grant
+        together answer a READWRITE request is not documented, so both together count as a chance.
+        """
+        if self.grants is None or now >= self.grants_until:
+            return True
+        covering = [held for held, scope in self.grants if scope.covers(target)]
+        if permission == "READWRITE":
+            return "READWRITE" in covering or {"READ", "WRITE"} <= set(covering)
+        return any(permits(held, permission) for held in covering)
+
+
+class Memory:
+    """What is remembered for one requester. Its methods are called with ``lock`` held.
+
+    ``label`` names the requester in messages: the ends of the access key id, nothing secret.
+    """
+
+    __slots__ = ("account_id", "buckets", "credentials", "denials", "flights", "label", "lock", "rechecks")
+
+    def __init__(self, lock: threading.Lock, label: str, limit: int) -> None:
+        self.lock = lock
+        self.label = label
+        self.account_id: str | None = None
+        self.credentials = CredentialCache(limit)
+        self.denials: dict[tuple[Permission, Target], Denial] = {}
+        self.buckets: dict[str, BucketFacts] = {}
+        self.flights: dict[FlightKey, Flight] = {}
+        self.rechecks: dict[tuple[Permission, GrantScope], tuple[float, set[Target]]] = {}
+
+    def warm(self, permission: Permission, target: Target, now: float) -> Vended | None:
+        """Return credentials that serve the request and need no thought. Takes the lock itself."""
+        with self.lock:
+            vended = self.credentials.find(permission, target)
+        if vended is None or now >= vended.refresh_at:
+            return None
+        vended.used_at = now
+        return vended
+
+    def bucket(self, name: str) -> BucketFacts:
+        """Return the facts of a bucket, empty ones where it is new."""
+        facts = self.buckets.get(name)
+        if facts is None:
+            if len(self.buckets) >= MAX_BUCKETS:
+                del self.buckets[next(iter(self.buckets))]
+            facts = self.buckets[name] = BucketFacts()
+        return facts
+
+    def denial(self, permission: Permission, target: Target, now: float) -> Denial | None:
+        """Return the denial that is known to hold for the request, if any."""
+        facts = self.bucket(target.bucket)
+        if facts.denial is not None and now < facts.denial.until:
+            return facts.denial
+        known = self.denials.get((permission, target))
+        if known is not None and now < known.until:
+            return known
+        if facts.may_hold(permission, target, now):
+            return None
+        return Denial(
+            "no grant",
+            f"none of the grants the caller ({self.label}) has in this bucket gives {permission} on {str(target)!r}",
+            facts.grants_until,
+        )
+
+    def deny(self, permission: Permission, target: Target, denial: Denial) -> None:
+        """Remember a denial: of the whole bucket where it is about the instance or the caller, else of the target."""
+        if denial.kind in ("no instance", "permission missing"):
+            self.bucket(target.bucket).denial = denial
+            return
+        self.denials.pop((permission, target), None)
+        if len(self.denials) >= MAX_DENIALS:
+            del self.denials[next(iter(self.denials))]
+        self.denials[permission, target] = denial
+
+    def may_recheck(self, permission: Permission, scope: GrantScope, target: Target, now: float) -> bool:
+        """Tell whether a 403 on ``target`` under ``scope`` shall ask Access Grants again, and note that it does."""
+        until, targets = self.rechecks.get((permission, scope), (0.0, set()))
+        if now >= until:
+            if len(self.rechecks) >= MAX_DENIALS:
+                self.rechecks.clear()
+            until, targets = self.rechecks[permission, scope] = (now + DENIAL_SECONDS, set())
+        if target in targets or len(targets) >= MAX_RECHECKS:
+            return False
+        targets.add(target)
+        return True
+
+
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+
+
+class Store:
+    """The memories of one provider, at most ``MAX_REQUESTERS``, least recently used out first.
+
+    A memory is found by a keyed digest of the credentials, whose key exists in this process only: equal digests mean
+    equal credentials, secret included, and nothing can be read from one.
+    """
+
+    def __init__(self, privilege: str) -> None:
+        self.lock = threading.Lock()
+        self._digest_key = secrets.token_bytes(32)
+        self._limit = MAX_CREDENTIALS[privilege]
+        self._memories: OrderedDict[bytes, Memory] = OrderedDict()
+        _stores.add(self)
+
+    def memory(self, digest: bytes, label: str) -> Memory:
+        """Return the memory of the requester with this digest, a new one at first."""
+        with self.lock:
+            memory = self._memories.get(digest)
+            if memory is None:
+                memory = self._memories[digest] = Memory(self.lock, label, self._limit)
+                if len(self._memories) > MAX_REQUESTERS:
+                    self._memories.popitem(last=False)
+            else:
+                self._memories.move_to_end(digest)
+            return memory
+
+    def digest(self, credentials: FrozenCredentials) -> bytes:
+        """Return the digest that stands for one set of frozen credentials."""
+        keyed = hashlib.blake2b(key=self._digest_key, digest_size=32)
+        for part in (credentials.access_key, credentials.secret_key, credentials.token or ""):
+            encoded = part.encode()
+            keyed.update(len(encoded).to_bytes(4, "big") + encoded)
+        return keyed.digest()
+
+    def forget(self, digest: bytes) -> None:
+        """Drop a requester whose credentials were rotated, with all that was vended to it."""
+        with self.lock:
+            self._memories.pop(digest, None)
+
+    def __len__(self) -> int:
+        return len(self._memories)
+
+    def abandon_flights(self) -> None:
+        """In a forked child: what was under way went on in the parent, nobody here will ever end it."""
+        for memory in self._memories.values():
+            memory.flights.clear()
+
+
+_held: list[Store] = []
+
+
+def _before_fork() -> None:
+    # The child gets a copy of the memory as it is at this moment: whole, because nobody else is inside.
+    stores = list(_stores)
+    for store in stores:
+        store.lock.acquire()
+    _held[:] = stores
+
+
+def _after_fork_in_parent() -> None:
+    stores, _held[:] = list(_held), []
+    for store in stores:
+        store.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    for store in _held:
+        store.abandon_flights()
+    _after_fork_in_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

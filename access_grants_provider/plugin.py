@@ -1,0 +1,189 @@
+"""Registration: which clients a provider covers, and how it is told of them.
+
+Rests on the documented event ``creating-client-class.s3`` and on botocore's autoload contract,
+``BOTOCORE_EXPERIMENTAL__PLUGINS`` and ``initialize_client_plugin`` (botocore 1.39.9).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+from botocore.client import BaseClient
+from botocore.hooks import BaseEventHooks
+from botocore.session import Session
+
+from .clients import profile_settings
+from .config import AccessGrantsConfig, load
+from .exceptions import ConfigurationError
+from .hook import ClientHook
+from .provider import AccessGrantsProvider
+
+__all__ = ["initialize_client_plugin", "register"]
+
+logger = logging.getLogger(__name__)
+
+TAKES = "a boto3.Session, a botocore session, an S3 client, an S3 resource, or nothing for boto3's default session"
+
+
+class _Place(NamedTuple):
+    """Where a provider is registered: a session, known by its emitter, or a single client."""
+
+    events: BaseEventHooks
+    client: BaseClient | None
+    profile: str | None
+    make_client: Callable[[], BaseClient] | None
+
+
+class _Registry:
+    """Who covers what, in this process. Holds nothing alive: a provider lives as long as a client or a session."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.providers: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[AccessGrantsProvider]]
+        self.providers = weakref.WeakKeyDictionary()
+        self.hooks: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[ClientHook]]
+        self.hooks = weakref.WeakKeyDictionary()
+        self.autoloaded: dict[AccessGrantsConfig, AccessGrantsProvider] = {}
+
+
+_registry = _Registry()
+
+
+def register(target: Any = None, *, config: AccessGrantsConfig | None = None, **options: Any) -> AccessGrantsProvider:
+    """Have the S3 requests of ``target`` signed with S3 Access Grants credentials.
+
+    ``target``: a ``boto3.Session`` or botocore session (every S3 client and resource made from it afterwards), an S3
+    client or resource, or None for boto3's default session, and so for plain ``boto3.client("s3")``. ``options`` are
+    the fields of :class:`AccessGrantsConfig`; where one is not given, the environment (``S3_ACCESS_GRANTS_…``) and the
+    AWS profile are asked. ``config`` replaces both of these. Registering again leaves one provider, and the later
+    options hold. Raises :class:`ConfigurationError`.
+    """
+    place = _place_of(target)
+    merged = load(options, config=config, environ=os.environ, profile=profile_settings(place.profile))
+    with _registry.lock:
+        known = _registry.providers.get(place.events)
+        provider = known() if known is not None else None
+        if provider is not None:
+            provider.configure(merged)
+            return provider
+        provider = AccessGrantsProvider(merged, profile=place.profile)
+        if place.client is not None:
+            _attach(provider, place.client)
+        else:
+            _watch(provider, place)
+        _registry.providers[place.events] = weakref.ref(provider)
+        provider.on_unregister(lambda: _registry.providers.pop(place.events, None))
+        return provider
+
+
+def initialize_client_plugin(client: Any) -> None:
+    """Cover one client as botocore's autoload asks for it, with the options of environment and profile.
+
+    All clients with the same options share one provider. botocore hides what a plugin raises; so a wrong option is
+    logged at ERROR here, and the client then refuses S3 requests rather than use its own credentials unasked.
+    """
+    if not _is_s3_client(client):
+        return
+    with _registry.lock:
+        if client.meta.events in _registry.hooks:
+            return
+        try:
+            config = load({}, config=None, environ=os.environ, profile=profile_settings(None))
+        except ConfigurationError as error:
+            logger.error("S3 Access Grants: %s. The client will refuse S3 requests until this is mended", error)
+            client.meta.events.register_first("before-sign.s3", _Refusal(str(error)))
+            return
+        provider = _registry.autoloaded.get(config)
+        if provider is None:
+            provider = _registry.autoloaded[config] = AccessGrantsProvider(config)
+            provider.on_unregister(lambda: _registry.autoloaded.pop(config, None))
+        _attach(provider, client)
+
+
+class _Refusal:
+    """Raises what was wrong when the client was made, anew on each request."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __call__(self, **_: object) -> NoReturn:
+        raise ConfigurationError(self._message)
+
+
+def _attach(provider: AccessGrantsProvider, client: BaseClient) -> None:
+    """Put a provider's hook into a client, in place of another provider's."""
+    with _registry.lock:
+        known = _registry.hooks.pop(client.meta.events, None)
+        old = known() if known is not None else None
+        if old is not None:
+            old.detach()
+        hook = ClientHook(provider, client)
+        hook.attach()
+        provider.adopt(hook)
+        _registry.hooks[client.meta.events] = weakref.ref(hook)
+
+
+def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
+    """Attach the provider to every S3 client that will be made from a session."""
+
+    def add_base_class(base_classes: list[type], **_: object) -> None:
+        class Registered:
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                _attach(provider, self)  # type: ignore[arg-type]
+
+        base_classes.insert(0, Registered)
+
+    place.events.register("creating-client-class.s3", add_base_class)
+    provider.on_unregister(lambda: place.events.unregister("creating-client-class.s3", add_base_class))
+    provider.answer_with(place.make_client)
+
+
+def _place_of(target: Any) -> _Place:
+    boto3 = sys.modules.get("boto3")
+    if target is None:
+        target = _default_session()
+    elif boto3 is not None and isinstance(target, boto3.resources.base.ServiceResource):
+        target = target.meta.client
+    if _is_asynchronous(target):
+        raise ConfigurationError(f"{target!r} is asynchronous, which this version does not cover; it takes {TAKES}")
+    if _is_s3_client(target):
+        return _Place(target.meta.events, target, None, None)
+    if isinstance(target, Session):
+        events = target.get_component("event_emitter")
+        profile = target.get_config_variable("profile")
+        return _Place(events, None, profile, lambda: target.create_client("s3"))
+    if boto3 is not None and isinstance(target, boto3.session.Session):
+        profile = target.profile_name if target.profile_name in target.available_profiles else None
+        return _Place(target.events, None, profile, lambda: target.client("s3"))
+    raise ConfigurationError(f"register() can't cover {target!r}; it takes {TAKES}")
+
+
+def _default_session() -> Any:
+    try:
+        import boto3
+    except ImportError:
+        message = "register() without a target means boto3's default session, and boto3 is not installed"
+        raise ConfigurationError(message) from None
+    if boto3.DEFAULT_SESSION is None:
+        boto3.setup_default_session()
+    return boto3.DEFAULT_SESSION
+
+
+def _is_s3_client(candidate: object) -> bool:
+    return (
+        isinstance(candidate, BaseClient)
+        and candidate.meta.service_model.service_name == "s3"
+        and not _is_asynchronous(candidate)
+    )
+
+
+def _is_asynchronous(candidate: object) -> bool:
+    """Tell whether something comes from aiobotocore, whose classes derive from botocore's, or from aioboto3."""
+    return any(base.__module__.partition(".")[0] in ("aiobotocore", "aioboto3") for base in type(candidate).__mro__)

@@ -1,0 +1,90 @@
+"""What a grant's scope is, and how two of them relate.
+
+A scope is a set of keys in one bucket: one exact key, or every key that starts with a prefix. Prefixes
+count by character; ``/`` means nothing special. What a request touches, its *target*, has the same two
+forms, so one class serves both.
+
+Rests on https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-grant.html and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-credentials.html.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+__all__ = ["GrantScope", "MalformedScope", "Permission", "Target", "common_prefix", "permits"]
+
+Permission = Literal["READ", "WRITE", "READWRITE"]
+
+SCHEME = "s3://"
+
+
+class MalformedScope(ValueError):
+    """A text that is no scope of S3 Access Grants; the message quotes it."""
+
+
+class GrantScope(NamedTuple):
+    """A set of keys in one bucket.
+
+    ``key`` is the one key of the set or, where ``is_prefix``, what all its keys start with (without the
+    star; empty for the whole bucket).
+    """
+
+    bucket: str
+    key: str
+    is_prefix: bool
+
+    @classmethod
+    def parse(cls, text: str) -> GrantScope:
+        """Read a scope as S3 Access Grants writes it: ``s3://bucket/pre*``, ``s3://bucket/key``, ``s3://bucket*``.
+
+        Trailing stars count as one. ``s3://bucket*`` is the bucket ``bucket``, never another whose name
+        begins so. Raises :class:`MalformedScope`.
+        """
+        if not isinstance(text, str) or not text.startswith(SCHEME):
+            raise MalformedScope(f"{text!r} is no S3 scope: it does not start with s3://")
+        bucket, slash, key = text[len(SCHEME) :].partition("/")
+        if not slash:
+            bare = bucket.rstrip("*")
+            if bare == bucket:
+                raise MalformedScope(f"{text!r} is no S3 scope: neither a key nor a * follows the bucket")
+            bucket, key = bare, "*"
+        if not bucket or "*" in bucket:
+            raise MalformedScope(f"{text!r} is no S3 scope: it names no bucket")
+        if key.endswith("*"):
+            return cls(bucket, key.rstrip("*"), True)
+        if not key:
+            raise MalformedScope(f"{text!r} is no S3 scope: neither a key nor a * follows the bucket")
+        return cls(bucket, key, False)
+
+    def covers(self, other: GrantScope) -> bool:
+        """Tell whether every key of ``other`` is in this scope.
+
+        A listing of prefix P is the set ``P*``: it lies in ``S*`` exactly when P starts with S.
+        """
+        if self.bucket != other.bucket:
+            return False
+        if self.is_prefix:
+            return other.key.startswith(self.key)
+        return not other.is_prefix and other.key == self.key
+
+    def __str__(self) -> str:
+        return f"{SCHEME}{self.bucket}/{self.key}{'*' if self.is_prefix else ''}"
+
+
+Target = GrantScope
+
+
+def permits(held: Permission, asked: Permission) -> bool:
+    """Tell whether a credential vended for ``held`` serves a request that needs ``asked``."""
+    return held in ("READWRITE", asked)
+
+
+def common_prefix(keys: list[str]) -> str:
+    """Return the longest text that all ``keys`` (at least one) start with, character by character."""
+    # Every key lies between the least and the greatest, so what these two share all of them share.
+    low, high = min(keys), max(keys)
+    for position, character in enumerate(low):
+        if high[position] != character:
+            return low[:position]
+    return low

@@ -1,0 +1,116 @@
+"""What a decision asks of the outside world, and what it is answered: records without behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from .config import AccessGrantsConfig
+from .memory import Flight
+from .scopes import Permission, Target
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "BucketRegion",
+    "CallerAccount",
+    "FindInstance",
+    "ListGrants",
+    "Page",
+    "Rules",
+    "Step",
+    "Vend",
+    "Wait",
+]
+
+
+class Ask(NamedTuple):
+    """One request that needs a grant: ``region`` is the one it is signed for."""
+
+    operation: str
+    permission: Permission
+    target: Target
+    region: str
+
+
+class CallerAccount(NamedTuple):
+    """Ask for the caller's account: 12 digits (STS GetCallerIdentity, unless the credentials tell)."""
+
+    region: str
+
+
+class FindInstance(NamedTuple):
+    """Ask for the ARN of the instance that holds a bucket's grants (GetAccessGrantsInstanceForPrefix)."""
+
+    account_id: str
+    region: str
+    bucket: str
+
+
+class Vend(NamedTuple):
+    """Ask for credentials (GetDataAccess); the answer is an :class:`Answer`.
+
+    ``everywhere``: search the instances shared with the account too (``InstanceScope=ALL``).
+    """
+
+    account_id: str
+    region: str
+    permission: Permission
+    target: Target
+    everywhere: bool
+
+
+class ListGrants(NamedTuple):
+    """Ask for a page of the caller's grants in a bucket (ListCallerAccessGrants); the answer is a :class:`Page`."""
+
+    account_id: str
+    region: str
+    bucket: str
+    everywhere: bool
+    token: str | None = None
+
+
+class Page(NamedTuple):
+    """A page of grants as (permission, scope text), and the token of the next page if there is one."""
+
+    grants: list[tuple[Permission, str]]
+    token: str | None
+
+
+class BucketRegion(NamedTuple):
+    """Ask for a bucket's region (HeadBucket); None where there is no such bucket."""
+
+    bucket: str
+    region: str
+
+
+class Wait(NamedTuple):
+    """Wait until a flight is over; the answer is nothing."""
+
+    flight: Flight
+
+
+Step = CallerAccount | FindInstance | Vend | ListGrants | BucketRegion | Wait
+
+
+class Answer(NamedTuple):
+    """What GetDataAccess gave. ``signer`` signs requests; what the answer lacked is None."""
+
+    signer: Any
+    expiration: datetime | None
+    matched: str | None
+    instance_arn: str | None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What stays the same for all requests of a provider.
+
+    ``clock`` gives seconds since the epoch. ``knows_everywhere`` tells whether botocore's model has ``InstanceScope``.
+    """
+
+    config: AccessGrantsConfig
+    clock: Callable[[], float]
+    knows_everywhere: Callable[[], bool]
