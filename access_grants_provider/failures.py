@@ -5,7 +5,7 @@ Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (list
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, ParamValidationError
 
 from .exceptions import (
     AccessGrantsError,
@@ -93,7 +93,7 @@ def translated(error: ClientError | BotoCoreError, call: str, region: str, label
         return ConfigurationError(f"{asked}, could not be made: {error}")
     if isinstance(error, UnreadableAnswer):
         return MalformedAnswer(f"{asked}: {error}")
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, (HTTPClientError, ConnectionError)):
         return Unreachable(f"{asked}, got no answer: {error}")
     return ServiceFailure(f"{asked}, failed: {error}")
 

@@ -118,8 +118,6 @@ class ClientHook:
         attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
         if attempt is None or attempt.recovered or response is None or response[0].status_code < 400:
             return None
-        if not _can_send_again(request_dict.get("body")):
-            return None
         memory = attempt.requester.memory
         if _says_expired(response, request_dict["method"], attempt.ask.region):
             logger.warning("S3 takes the credentials of %r for expired; renewing them", str(attempt.vended.scope))
@@ -130,6 +128,8 @@ class ClientHook:
             if not self._run(steps, attempt.requester):
                 return None
         else:
+            return None
+        if not _rewound(request_dict.get("body")):
             return None
         request_dict["context"][ATTEMPT] = attempt._replace(recovered=True)
         self.provider.count("recovered")
@@ -280,9 +280,12 @@ def _says_expired(response: tuple[Any, dict[str, Any]], method: str, region: str
     return method == "HEAD" and http.status_code == 400 and http.headers.get("x-amz-bucket-region", region) == region
 
 
-def _can_send_again(body: Any) -> bool:
-    """Tell whether botocore can rewind a body; where it can't, S3's refusal is worth more than the failure to."""
+def _rewound(body: Any) -> bool:
+    """Rewind a body as botocore will; where that fails, S3's refusal tells more than the failure to send again."""
     if body is None or isinstance(body, (bytes, bytearray, str)):
         return True
-    seekable = getattr(body, "seekable", None)
-    return bool(seekable()) if seekable is not None else hasattr(body, "seek")
+    try:
+        body.seek(0)
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,122 @@
+"""Two identities in one process share nothing, and the requester is whoever the client signs as."""
+
+from __future__ import annotations
+
+import boto3
+import botocore.session
+import pytest
+from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import ClientError
+
+
+def keys(identity) -> dict[str, str | None]:
+    return {
+        "aws_access_key_id": identity.access_key_id,
+        "aws_secret_access_key": identity.secret_access_key,
+        "aws_session_token": identity.session_token,
+    }
+
+
+@pytest.fixture
+def alice(grants):
+    alice = grants.identity("alice")
+    grants.grant(alice, "s3://data/a/*", "READ")
+    grants.put("s3://data/a/x", b"a")
+    return alice
+
+
+@pytest.fixture
+def bob(grants):
+    bob = grants.identity("bob", session=True)
+    grants.grant(bob, "s3://data/b/*", "READ")
+    grants.put("s3://data/b/x", b"b")
+    return bob
+
+
+def signed(grants) -> list[tuple[str | None, str | None]]:
+    return [(one.signer, one.principal) for one in grants.s3_requests()]
+
+
+def test_two_sessions_get_their_own_grants(grants, register, alice, bob):
+    one, other = grants.session(alice), grants.session(bob)
+    register(one)
+    register(other)
+    assert one.client("s3").get_object(Bucket="data", Key="a/x")["Body"].read() == b"a"
+    assert other.client("s3").get_object(Bucket="data", Key="b/x")["Body"].read() == b"b"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        other.client("s3").get_object(Bucket="data", Key="a/x")
+    assert signed(grants) == [("grant", "alice"), ("grant", "bob"), ("bob", "bob")]
+
+
+def test_a_client_made_with_explicit_keys_from_a_registered_session_asks_as_itself(grants, register, alice, bob):
+    session = grants.session(alice)
+    provider = register(session)
+    s3 = session.client("s3", **keys(bob))
+    s3.get_object(Bucket="data", Key="b/x")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.get_object(Bucket="data", Key="a/x")
+    session.client("s3").get_object(Bucket="data", Key="a/x")
+    assert signed(grants) == [("grant", "bob"), ("bob", "bob"), ("grant", "alice")]
+    assert len(provider.store) == 2
+
+
+def test_a_denial_of_one_identity_is_no_denial_of_the_other(grants, register, alice, bob):
+    session = grants.session(bob)
+    register(session)
+    with pytest.raises(ClientError):
+        session.client("s3").get_object(Bucket="data", Key="a/x")
+    session.client("s3", **keys(alice)).get_object(Bucket="data", Key="a/x")
+    assert signed(grants)[-1] == ("grant", "alice")
+
+
+def test_a_known_access_key_with_a_wrong_secret_gets_nothing_of_what_is_remembered(grants, register, alice):
+    session = grants.session(alice)
+    register(session)
+    session.client("s3").get_object(Bucket="data", Key="a/x")
+    impostor = session.client("s3", aws_access_key_id=alice.access_key_id, aws_secret_access_key="guessed" * 6)
+    with pytest.raises(Exception, match="SignatureDoesNotMatch"):
+        impostor.get_object(Bucket="data", Key="a/x")
+    assert [one.signer for one in grants.s3_requests()] == ["grant"]
+
+
+def test_what_was_vended_to_rotated_credentials_goes_with_them(grants, register, alice):
+    current = alice
+
+    def refresh() -> dict[str, str]:
+        return {
+            "access_key": current.access_key_id,
+            "secret_key": current.secret_access_key,
+            "token": current.session_token,
+            "expiry_time": "2100-01-01T00:00:00Z",
+        }
+
+    session = botocore.session.Session()
+    credentials = RefreshableCredentials.create_from_metadata(refresh(), refresh, "test")
+    session._credentials = credentials
+    provider = register(session)
+    s3 = session.create_client("s3")
+    s3.get_object(Bucket="data", Key="a/x")
+    current = grants.rotate(alice, expire=True)
+    rotated = Credentials(current.access_key_id, current.secret_access_key, current.session_token)
+    credentials._frozen_credentials = rotated.get_frozen_credentials()
+    s3.get_object(Bucket="data", Key="a/x")
+    vends = [one for one in grants.requests if one.operation == "GetDataAccess"]
+    assert [one.access_key_id for one in vends] == [alice.access_key_id, current.access_key_id]
+    assert len(provider.store) == 1
+
+
+def test_the_calls_are_signed_with_the_clients_own_credentials(grants, register, alice, bob):
+    session = grants.session(alice)
+    register(session)
+    session.client("s3", **keys(bob)).get_object(Bucket="data", Key="b/x")
+    assert {one.signer for one in grants.requests if one.is_control_call} == {"bob"}
+
+
+def test_the_default_sessions_identity_is_never_asked_for(grants, register, alice, bob, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", bob.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bob.secret_access_key)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", bob.session_token)
+    s3 = boto3.Session(**keys(alice)).client("s3")
+    register(s3)
+    s3.get_object(Bucket="data", Key="a/x")
+    assert {one.principal for one in grants.requests} == {"alice"}

@@ -1,0 +1,279 @@
+"""What a registration covers, and how it is taken back."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+
+import boto3
+import botocore.session
+import pytest
+
+import access_grants_provider
+from access_grants_provider import AccessGrantsConfig, initialize_client_plugin
+from access_grants_provider.exceptions import ConfigurationError
+from access_grants_provider.plugin import _registry
+
+
+@pytest.fixture
+def alice(grants):
+    alice = grants.identity("alice")
+    grants.grant(alice, "s3://data/*", "READ")
+    grants.put("s3://data/x", b"1")
+    return alice
+
+
+@pytest.fixture
+def as_alice(grants, alice, monkeypatch):
+    """Make alice the identity of every session that finds its credentials in the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", alice.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", alice.secret_access_key)
+    return alice
+
+
+def signers(grants, s3) -> list[str | None]:
+    grants.forget_requests()
+    try:
+        s3.get_object(Bucket="data", Key="x")
+    except s3.exceptions.ClientError:
+        pass
+    return [one.signer for one in grants.s3_requests()]
+
+
+def test_a_boto3_session(grants, register, alice):
+    session = grants.session(alice)
+    before = session.client("s3")
+    register(session)
+    assert signers(grants, session.client("s3")) == ["grant"]
+    assert signers(grants, session.resource("s3").meta.client) == ["grant"]
+    assert signers(grants, before) == ["alice"]
+
+
+def test_a_botocore_session(grants, register, as_alice):
+    session = botocore.session.Session()
+    register(session)
+    assert signers(grants, session.create_client("s3")) == ["grant"]
+
+
+def test_nothing_is_boto3s_default_session(grants, register, as_alice):
+    register()
+    assert signers(grants, boto3.client("s3")) == ["grant"]
+    assert signers(grants, boto3.resource("s3").meta.client) == ["grant"]
+
+
+def test_a_client_alone(grants, register, alice):
+    session = grants.session(alice)
+    one, other = session.client("s3"), session.client("s3")
+    register(one)
+    assert signers(grants, one) == ["grant"]
+    assert signers(grants, other) == ["alice"]
+
+
+def test_a_resource_alone(grants, register, alice):
+    s3 = grants.session(alice).resource("s3")
+    register(s3)
+    s3.Object("data", "x").get()
+    assert signers(grants, s3.meta.client) == ["grant"]
+
+
+@pytest.mark.parametrize(
+    "target", ["s3", 7, object(), boto3, AccessGrantsConfig()], ids=["text", "number", "object", "module", "config"]
+)
+def test_anything_else_is_refused_with_what_it_takes(target):
+    with pytest.raises(ConfigurationError, match=r"it takes a boto3\.Session, a botocore session, an S3 client"):
+        access_grants_provider.register(target)
+
+
+def test_a_client_of_another_service_is_refused(grants):
+    with pytest.raises(ConfigurationError, match="it takes"):
+        access_grants_provider.register(boto3.client("sqs"))
+
+
+def test_registering_twice_leaves_one_provider_with_the_later_options(grants, register, alice):
+    session = grants.session(alice)
+    first = register(session, fallback="never")
+    s3 = session.client("s3")
+    second = register(session, fallback="always")
+    assert first is second
+    assert second.config.fallback == "always"
+    assert signers(grants, s3) == ["grant"]
+    assert second.stats().granted == 1
+
+
+def test_registering_a_client_of_a_registered_session_gives_it_its_own_options(grants, register, alice):
+    session = grants.session(alice)
+    of_session = register(session)
+    s3 = session.client("s3")
+    of_client = register(s3, privilege="Minimal")
+    assert of_client is not of_session
+    assert signers(grants, s3) == ["grant"]
+    assert (of_session.stats().granted, of_client.stats().granted) == (0, 1)
+
+
+def test_unregister_reaches_the_clients_that_exist(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    s3 = session.client("s3")
+    assert signers(grants, s3) == ["grant"]
+    provider.unregister()
+    assert signers(grants, s3) == ["alice"]
+    assert signers(grants, session.client("s3")) == ["alice"]
+    with pytest.raises(ConfigurationError, match="unregistered"):
+        provider.explain("get_object", Bucket="data", Key="x")
+    register(session)
+    assert signers(grants, session.client("s3")) == ["grant"]
+
+
+def test_clear_vends_anew(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    s3 = session.client("s3")
+    signers(grants, s3)
+    provider.clear()
+    signers(grants, s3)
+    assert grants.calls("GetDataAccess") == 1
+
+
+def test_internal_clients_do_not_ask_for_themselves(grants, register, as_alice):
+    provider = register()
+    grants.bucket("other")
+    provider.explain("get_object", Bucket="other", Key="x")
+    assert provider.stats().control_calls == grants.control_calls() - 0
+    assert {one.signer for one in grants.requests if one.is_control_call and one.operation != "CreateBucket"} >= {"alice"}
+
+
+def test_a_session_and_its_clients_can_be_forgotten(grants, alice):
+    session = grants.session(alice)
+    provider = access_grants_provider.register(session)
+    s3 = session.client("s3")
+    signers(grants, s3)
+    gone = [weakref.ref(provider), weakref.ref(s3)]
+    registered = len(_registry.providers)
+    del session, provider, s3
+    gc.collect()
+    assert [one() for one in gone] == [None, None]
+    assert len(_registry.providers) == registered - 1
+
+
+@pytest.fixture
+def autoload(monkeypatch):
+    monkeypatch.setenv("BOTOCORE_EXPERIMENTAL__PLUGINS", "access-grants=access_grants_provider")
+    yield
+    for provider in list(_registry.autoloaded.values()):
+        provider.unregister()
+
+
+def test_the_environment_variable_covers_every_client(grants, as_alice, autoload):
+    one, other = boto3.client("s3"), botocore.session.Session().create_client("s3")
+    assert signers(grants, one) == ["grant"]
+    assert signers(grants, other) == ["grant"]
+    (provider,) = _registry.autoloaded.values()
+    assert provider.stats().vended == 1
+
+
+def test_a_registered_session_goes_before_the_environment_variable(grants, register, as_alice, autoload):
+    session = boto3.Session()
+    provider = register(session)
+    assert signers(grants, session.client("s3")) == ["grant"]
+    assert provider.stats().granted == 1
+    assert not _registry.autoloaded
+
+
+def test_a_wrong_option_in_the_environment_is_logged_and_then_refuses(grants, as_alice, autoload, monkeypatch, caplog):
+    monkeypatch.setenv("S3_ACCESS_GRANTS_FALLBACK", "sometimes")
+    s3 = boto3.client("s3")
+    assert [one.levelno for one in caplog.records if "S3_ACCESS_GRANTS_FALLBACK" in one.message] == [logging.ERROR]
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"S3_ACCESS_GRANTS_FALLBACK: fallback='sometimes'.*'denied'"):
+            s3.get_object(Bucket="data", Key="x")
+    boto3.client("sqs")
+    assert grants.requests[-1:] == [] or grants.requests[-1].operation != "GetObject"
+
+
+def test_the_plugin_leaves_other_services_alone(grants, as_alice):
+    client = boto3.client("sqs")
+    initialize_client_plugin(client)
+    assert client.meta.events not in _registry.hooks
+
+
+def test_options_come_from_the_profile(grants, register, as_alice, tmp_path, monkeypatch):
+    config = tmp_path / "config"
+    config.write_text("[profile batch]\ns3_access_grants =\n  fallback = never\n  duration_seconds = 900\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    provider = register(boto3.Session(profile_name="batch"))
+    assert (provider.config.fallback, provider.config.duration_seconds) == ("never", 900)
+    monkeypatch.setenv("S3_ACCESS_GRANTS_FALLBACK", "always")
+    assert register(boto3.Session(profile_name="batch")).config.fallback == "always"
+    assert register(boto3.Session(profile_name="batch"), fallback="denied").config.fallback == "denied"
+
+
+def test_on_decision_sees_each_request(grants, register, alice):
+    seen = []
+    session = grants.session(alice)
+    register(session, on_decision=seen.append)
+    s3 = session.client("s3")
+    signers(grants, s3)
+    signers(grants, s3)
+    assert [(one.operation, one.outcome, one.source, one.scope) for one in seen] == [
+        ("GetObject", "granted", "vended", "s3://data/*"),
+        ("GetObject", "granted", "cache", "s3://data/*"),
+    ]
+    assert seen[0].account_id == grants.account_id
+    assert seen[0].region == "us-east-1"
+    assert seen[0].expiration.tzinfo is not None
+
+
+def test_stats_count_by_outcome(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    s3 = session.client("s3")
+    signers(grants, s3)
+    signers(grants, s3)
+    for call in (s3.list_buckets, lambda: s3.delete_object(Bucket="data", Key="x")):
+        with pytest.raises(s3.exceptions.ClientError):
+            call()
+    stats = provider.stats()
+    assert (stats.granted, stats.cache_hits, stats.vended, stats.unsupported, stats.fallback) == (2, 1, 1, 1, 1)
+
+
+def test_explain_takes_both_names_and_says_what_is_missing(grants, register, alice):
+    provider = register(grants.session(alice))
+    one = provider.explain("get_object", Bucket="data", Key="x")
+    other = provider.explain("GetObject", Bucket="data", Key="x")
+    assert (one.outcome, one.target) == (other.outcome, other.target) == ("granted", "s3://data/x")
+    assert [request for request in grants.s3_requests() if request.operation == "GetObject"] == []
+    with pytest.raises(ConfigurationError, match="needs the parameter 'Key'"):
+        provider.explain("get_object", Bucket="data")
+    with pytest.raises(ConfigurationError, match="'fetch' is unknown"):
+        provider.explain("fetch", Bucket="data")
+
+
+def test_explain_shows_a_refusal_instead_of_raising_it(grants, register, alice):
+    provider = register(grants.session(alice), fallback="never")
+    decision = provider.explain("put_object", Bucket="data", Key="x")
+    assert decision.outcome == "denied"
+    assert "no grant gives" in str(decision.reason)
+
+
+@pytest.mark.parametrize(
+    ("uri", "scope"),
+    [("s3://data/x", "s3://data/*"), ("s3://data/p/", "s3://data/*"), ("s3://data/p*", "s3://data/*"), ("s3://data", "s3://data/*")],
+)
+def test_credentials_for_a_uri(grants, register, alice, uri, scope):
+    provider = register(grants.session(alice))
+    vended = provider.credentials(uri, "READ")
+    assert vended.scope == scope
+    assert vended.access_key.startswith("ASIA")
+    assert vended.secret_key not in repr(vended)
+    assert vended.token not in repr(vended)
+
+
+def test_credentials_without_a_grant_are_refused_whatever_the_fallback(grants, register, alice):
+    provider = register(grants.session(alice), fallback="always")
+    with pytest.raises(access_grants_provider.exceptions.AccessDenied, match="WRITE on 's3://data/x'"):
+        provider.credentials("s3://data/x", "WRITE")
+    with pytest.raises(ConfigurationError, match="permission='DELETE'"):
+        provider.credentials("s3://data/x", "DELETE")
+    with pytest.raises(ConfigurationError, match="target='data/x'"):
+        provider.credentials("data/x")
