@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import Any
@@ -24,6 +25,17 @@ def profile_settings(profile: str | None) -> dict[str, Any]:
     except ProfileNotFound:
         return {}
     return settings
+
+
+class _WithoutCredentials(logging.Filter):
+    """Keeps the credentials in GetDataAccess's answer out of the DEBUG log of botocore's parser, which shows bodies."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, such an answer without its body."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        if any(isinstance(body, bytes) and b"GetDataAccessResult" in body for body in arguments):
+            record.msg, record.args = "Response body of GetDataAccess: withheld, it holds credentials", ()
+        return True
 
 
 class InternalClients:
@@ -83,6 +95,9 @@ class InternalClients:
 
     def _own_session(self) -> Session:
         if self._session is None:
+            parser_log = logging.getLogger("botocore.parsers")
+            if not any(isinstance(one, _WithoutCredentials) for one in parser_log.filters):
+                parser_log.addFilter(_WithoutCredentials())
             self._session = Session(profile=self._profile)
         return self._session
 

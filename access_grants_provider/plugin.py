@@ -95,6 +95,9 @@ def initialize_client_plugin(client: Any) -> None:
             return
         try:
             config = load({}, config=None, environ=os.environ, profile=profile_settings(None))
+            if _is_asynchronous(client):
+                _leave_alone(config)
+                return
         except ConfigurationError as error:
             logger.error("S3 Access Grants: %s. The client will refuse S3 requests until this is mended", error)
             client.meta.events.register_first("before-sign.s3", _Refusal(str(error)))
@@ -104,6 +107,14 @@ def initialize_client_plugin(client: Any) -> None:
             provider = _registry.autoloaded[config] = AccessGrantsProvider(config)
             provider.on_unregister(lambda: _registry.autoloaded.pop(config, None))
         _attach(provider, client)
+
+
+def _leave_alone(config: AccessGrantsConfig) -> None:
+    """Let an asynchronous client sign as the caller, and say so; where the options forbid that, have it refuse."""
+    said = "asynchronous clients are not covered by this version"
+    if config.fallback == "never":
+        raise ConfigurationError(f"{said}, and fallback='never' forbids to sign as the caller")
+    logger.warning("S3 Access Grants: %s; this one signs as the caller", said)
 
 
 class _Refusal:
@@ -177,11 +188,7 @@ def _default_session() -> Any:
 
 
 def _is_s3_client(candidate: object) -> bool:
-    return (
-        isinstance(candidate, BaseClient)
-        and candidate.meta.service_model.service_name == "s3"
-        and not _is_asynchronous(candidate)
-    )
+    return isinstance(candidate, BaseClient) and candidate.meta.service_model.service_name == "s3"
 
 
 def _is_asynchronous(candidate: object) -> bool:
