@@ -1,0 +1,116 @@
+"""Pins of what is not botocore's public promise but holds in every version supported: the day it changes, this says so."""
+
+from __future__ import annotations
+
+import inspect
+
+import botocore.session
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.handlers import handle_copy_source_param
+from botocore.signers import RequestSigner
+from botocore.utils import create_nested_client
+
+
+@pytest.fixture
+def client():
+    session = botocore.session.Session()
+    return session.create_client(
+        "s3", region_name="eu-west-1", aws_access_key_id="AKIATEST000000000001", aws_secret_access_key="s", verify=False
+    )
+
+
+def contexts(client, call) -> list[dict]:
+    seen = []
+    client.meta.events.register("before-sign.s3", lambda request, **_: seen.append(dict(request.context)))
+    client.meta.events.register(
+        "before-send.s3",
+        lambda request, **_: AWSResponse(request.url, 200, {}, type("Raw", (), {"stream": lambda *_: []})()),
+    )
+    call()
+    return seen
+
+
+def test_the_signer_holds_the_clients_credentials(client):
+    assert client._request_signer._credentials.access_key == "AKIATEST000000000001"
+    assert client._request_signer.region_name == "eu-west-1"
+
+
+def test_the_http_session_holds_verify(client):
+    assert client._endpoint.http_session._verify is False
+
+
+def test_the_context_holds_all_parameters_with_the_copy_source_encoded(client):
+    source = {"Bucket": "b", "Key": "ü b"}
+    (context,) = contexts(client, lambda: client.copy_object(Bucket="b", Key="k", CopySource=source))
+    assert context["s3_redirect"]["params"]["CopySource"] == "b/%C3%BC%20b"
+    assert context["s3_redirect"]["params"]["Key"] == "k"
+
+
+def test_the_context_of_a_presigned_url_holds_its_parameters(client):
+    params = {"Bucket": "b", "Key": "k"}
+    (context,) = contexts(client, lambda: client.generate_presigned_url("get_object", Params=params))
+    assert context["s3_redirect"]["params"] == params
+
+
+def test_the_context_of_a_presigned_post_holds_bucket_and_key(client):
+    (context,) = contexts(client, lambda: client.generate_presigned_post("b", "k/${filename}"))
+    assert context["s3_redirect"]["params"]["Bucket"] == "b"
+    assert context["s3-presign-post-fields"]["key"] == "k/${filename}"
+
+
+def test_the_signing_region_is_in_the_context(client):
+    (context,) = contexts(client, lambda: client.head_object(Bucket="b", Key="k"))
+    assert context["signing"]["region"] == "eu-west-1"
+
+
+def test_the_signer_takes_request_credentials():
+    assert "request_credentials" in inspect.signature(RequestSigner.get_auth_instance).parameters
+    assert "request_credentials" in inspect.getsource(RequestSigner.sign)
+
+
+def test_a_copy_source_is_encoded_in_place():
+    params = {"CopySource": "b/ü?versionId=1"}
+    handle_copy_source_param(params)
+    assert params["CopySource"] == "b/%C3%BC?versionId=1"
+
+
+def test_a_parameter_of_ours_reaches_provide_client_params_and_no_further(client):
+    seen = {}
+
+    def take(params, context, **_):
+        seen["ours"] = params.pop("Ours")
+        context["signing"] = {"request_credentials": None}
+
+    client.meta.events.register("provide-client-params.s3", take)
+    contexts(client, lambda: client.head_object(Bucket="b", Key="k", Ours=1))
+    assert seen == {"ours": 1}
+
+
+def test_nested_clients_load_no_plugin(monkeypatch):
+    monkeypatch.setenv("BOTOCORE_EXPERIMENTAL__PLUGINS", "broken=access_grants_provider")
+    import access_grants_provider
+
+    monkeypatch.setattr(access_grants_provider, "initialize_client_plugin", lambda client: loaded.append(client))
+    loaded = []
+    create_nested_client(botocore.session.Session(), "s3", region_name="us-east-1")
+    assert loaded == []
+    botocore.session.Session().create_client("s3", region_name="us-east-1")
+    assert len(loaded) == 1
+
+
+def test_a_client_class_takes_a_base_class_first():
+    session = botocore.session.Session()
+    made = []
+
+    def add(base_classes, **_):
+        class First:
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                made.append(self.meta.events)
+
+        base_classes.insert(0, First)
+
+    session.get_component("event_emitter").register("creating-client-class.s3", add)
+    client = session.create_client("s3", region_name="us-east-1")
+    assert made == [client.meta.events]
