@@ -48,7 +48,7 @@ VENDED = """<GetDataAccessResult><Credentials><AccessKeyId>ASIAVENDED0000000001<
 class Raw(io.BytesIO):
     """A body as urllib3 gives it."""
 
-    def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Any:  # noqa: ARG002
+    def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Any:
         """Yield the whole body at once."""
         yield self.read()
 

@@ -52,7 +52,7 @@ def explain(provider, key):
 
 
 def test_one_grant_in_64_folders_is_vended_once(grants, client):
-    alice, provider, s3 = client()
+    alice, _, s3 = client()
     grants.grant(alice, "s3://data/*", "READ")
     for number in range(THREADS):
         grants.put(f"s3://data/folder-{number}/x", b"1")

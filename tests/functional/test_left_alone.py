@@ -146,7 +146,8 @@ def test_an_endpoint_that_is_not_aws_is_left_alone(grants, session, alice, contr
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["https://bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com", "https://s3.cn-north-1.amazonaws.com.cn"]
+    "endpoint",
+    ["https://bucket.vpce-1a2b-3c4d.s3.us-east-1.vpce.amazonaws.com", "https://s3.cn-north-1.amazonaws.com.cn"],
 )
 def test_an_endpoint_of_aws_is_covered(grants, register, alice, endpoint):
     session = grants.session(alice)
@@ -165,7 +166,8 @@ def test_a_presigned_url_is_signed_with_the_grant(grants, session, version):
 
 
 @pytest.mark.parametrize(
-    ("key", "target"), [("up/load", "s3://data/up/load"), ("up/${filename}", "s3://data/up/*"), ("${filename}", "s3://data/*")]
+    ("key", "target"),
+    [("up/load", "s3://data/up/load"), ("up/${filename}", "s3://data/up/*"), ("${filename}", "s3://data/*")],
 )
 def test_a_presigned_post_asks_to_write_its_key(grants, session, key, target):
     s3 = session.client("s3", config=Config(signature_version="s3v4"))

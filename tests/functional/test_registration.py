@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import weakref
@@ -34,10 +35,8 @@ def as_alice(grants, alice, monkeypatch):
 
 def signers(grants, s3) -> list[str | None]:
     grants.forget_requests()
-    try:
+    with contextlib.suppress(s3.exceptions.ClientError):
         s3.get_object(Bucket="data", Key="x")
-    except s3.exceptions.ClientError:
-        pass
     return [one.signer for one in grants.s3_requests()]
 
 
@@ -140,7 +139,9 @@ def test_internal_clients_do_not_ask_for_themselves(grants, register, as_alice):
     grants.bucket("other")
     provider.explain("get_object", Bucket="other", Key="x")
     assert provider.stats().control_calls == grants.control_calls() - 0
-    assert {one.signer for one in grants.requests if one.is_control_call and one.operation != "CreateBucket"} >= {"alice"}
+    assert {one.signer for one in grants.requests if one.is_control_call and one.operation != "CreateBucket"} >= {
+        "alice"
+    }
 
 
 def test_a_session_and_its_clients_can_be_forgotten(grants, alice):
@@ -258,7 +259,12 @@ def test_explain_shows_a_refusal_instead_of_raising_it(grants, register, alice):
 
 @pytest.mark.parametrize(
     ("uri", "scope"),
-    [("s3://data/x", "s3://data/*"), ("s3://data/p/", "s3://data/*"), ("s3://data/p*", "s3://data/*"), ("s3://data", "s3://data/*")],
+    [
+        ("s3://data/x", "s3://data/*"),
+        ("s3://data/p/", "s3://data/*"),
+        ("s3://data/p*", "s3://data/*"),
+        ("s3://data", "s3://data/*"),
+    ],
 )
 def test_credentials_for_a_uri(grants, register, alice, uri, scope):
     provider = register(grants.session(alice))

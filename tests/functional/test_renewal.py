@@ -37,7 +37,7 @@ def test_before_the_advisory_window_nothing_is_asked(grants, clock, world):
 
 
 def test_in_the_advisory_window_one_renews_and_the_others_go_on(grants, clock, world):
-    *_, provider, s3 = world
+    *_, s3 = world
     clock.forward(301)
     with ThreadPoolExecutor(9) as pool, grants.hold("GetDataAccess") as held:
         first = pool.submit(get, s3)

@@ -1,4 +1,4 @@
-"""Pins of what is not botocore's public promise but holds in every version supported: the day it changes, this says so."""
+"""Pins of what botocore does not promise but does in every version supported: the day it changes, this says so."""
 
 from __future__ import annotations
 

@@ -1,0 +1,82 @@
+"""Every Python block of the README runs, and its commands are those that CI runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import access_grants_provider
+from access_grants_provider.plugin import _registry
+
+README = Path(__file__).parents[2] / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+PROGRAMS = [block for block in BLOCKS if "def test_" not in block]
+TESTS = [block for block in BLOCKS if "def test_" in block]
+
+
+def test_there_are_blocks_of_both_kinds():
+    assert len(PROGRAMS) >= 5
+    assert TESTS
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_a_program_runs(program, monkeypatch, request):
+    code = compile(program, "README.md", "exec")
+    if "testing" in program:
+        exec(code, {})
+        return
+    # What speaks to AWS there speaks to the local service here: the same lines, as somebody who has a grant.
+    grants = request.getfixturevalue("grants")
+    alice = grants.identity("alice")
+    grants.bucket("sales")
+    grants.grant(alice, "s3://sales/emea/*", "READ")
+    grants.put("s3://sales/emea/2026/q3.csv", b"1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", alice.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", alice.secret_access_key)
+    exec(code, {})
+
+
+def test_the_comments_of_a_program_are_true(grants, monkeypatch, capsys):
+    alice = grants.identity("alice")
+    grants.bucket("sales")
+    grants.grant(alice, "s3://sales/emea/*", "READ")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", alice.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", alice.secret_access_key)
+    (explaining,) = [one for one in PROGRAMS if "explain(" in one]
+    exec(compile(explaining, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0] in explaining
+    assert printed.startswith("granted READ s3://sales/emea/*")
+    (refused,) = [one for one in PROGRAMS if "print(error)" in one]
+    exec(compile(refused, "README.md", "exec"), {})
+    assert "READ on 's3://sales/apac/2026/q3.csv'; ask the owner" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("program", TESTS, ids=range(len(TESTS)))
+def test_a_test_passes_in_a_project_of_its_own(program, tmp_path):
+    (tmp_path / "test_block.py").write_text(program, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_the_options_table_is_complete():
+    options = re.search(r"^## Options\n.*?^```ini", TEXT, re.MULTILINE | re.DOTALL)
+    assert options is not None
+    listed = re.findall(r"^\| `(\w+)` \|", options[0], re.MULTILINE)
+    assert listed == list(access_grants_provider.AccessGrantsConfig.__dataclass_fields__)
+
+
+def test_the_programs_left_nothing_registered_for_everybody():
+    assert not _registry.autoloaded
+
+
+def test_the_relative_links_lead_somewhere():
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", TEXT):
+        assert (README.parent / link).exists(), link
