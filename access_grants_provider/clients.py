@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from typing import Any
 
@@ -14,6 +13,7 @@ from botocore.utils import create_nested_client
 
 from .calls import NOBODY, ClientShape, hook_internal_client
 from .config import AccessGrantsConfig
+from .forks import in_forked_children
 
 __all__ = ["InternalClients", "profile_settings"]
 
@@ -21,7 +21,7 @@ __all__ = ["InternalClients", "profile_settings"]
 def profile_settings(profile: str | None) -> dict[str, Any]:
     """Return the settings of an AWS profile (None: that of ``AWS_PROFILE``, else ``default``), {} if there is none."""
     try:
-        settings: dict[str, Any] = Session(profile=profile).get_scoped_config()
+        settings: dict[str, Any] = Session(profile=profile, include_builtin_handlers=False).get_scoped_config()
     except ProfileNotFound:
         return {}
     return settings
@@ -49,14 +49,13 @@ class InternalClients:
     def __init__(self, profile: str | None) -> None:
         self._profile = profile
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._session: Session | None = None
         self._clients: dict[tuple[Any, ...], BaseClient] = {}
         self._knows_everywhere: bool | None = None
+        in_forked_children(self._start_over)
 
     def get(self, service: str, region: str, shape: ClientShape, config: AccessGrantsConfig) -> BaseClient:
         """Return the client for a service (``"s3control"``, ``"sts"``, ``"s3"``) in a region."""
-        self._after_fork()
         endpoint_url = shape.endpoint_url(service, config)
         key = (service, region, endpoint_url, repr(shape))
         client = self._clients.get(key)
@@ -79,7 +78,6 @@ class InternalClients:
 
     def knows_everywhere(self) -> bool:
         """Tell whether botocore's model of GetDataAccess has ``InstanceScope`` (from 1.44 on)."""
-        self._after_fork()
         if self._knows_everywhere is None:
             with self._lock:
                 model = self._own_session().get_service_model("s3control").operation_model("GetDataAccess")
@@ -101,8 +99,6 @@ class InternalClients:
             self._session = Session(profile=self._profile)
         return self._session
 
-    def _after_fork(self) -> None:
-        if self._process != os.getpid():
-            # The parent's lock may have been held at that moment, and its clients are in use there.
-            self._lock, self._clients, self._session = threading.Lock(), {}, None
-            self._process = os.getpid()
+    def _start_over(self) -> None:
+        # In a forked child: the lock may have been held at that moment, and the clients are in use in the parent.
+        self._lock, self._clients, self._session = threading.Lock(), {}, None

@@ -7,16 +7,15 @@ no instance, no call under way. One lock guards a store; it is never held across
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import threading
-import weakref
 from collections import OrderedDict
 from concurrent.futures import Future
 from typing import Literal, NamedTuple, Protocol
 
 from .cache import CredentialCache, Vended
 from .exceptions import ServiceFailure
+from .forks import in_forked_children, leaf_lock
 from .scopes import GrantScope, Permission, Target, permits
 
 __all__ = ["BucketFacts", "Denial", "Flight", "FrozenCredentials", "Memory", "Store"]
@@ -181,9 +180,6 @@ class Memory:
         return True
 
 
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
-
-
 class Store:
     """The memories of one provider, at most ``MAX_REQUESTERS``, least recently used out first.
 
@@ -192,11 +188,11 @@ class Store:
     """
 
     def __init__(self, privilege: str) -> None:
-        self.lock = threading.Lock()
+        self.lock = leaf_lock()
         self._digest_key = secrets.token_bytes(32)
         self._limit = MAX_CREDENTIALS[privilege]
         self._memories: OrderedDict[bytes, Memory] = OrderedDict()
-        _stores.add(self)
+        in_forked_children(self._abandon_flights)
 
     def memory(self, digest: bytes, label: str) -> Memory:
         """Return the memory of the requester with this digest, a new one at first."""
@@ -226,34 +222,7 @@ class Store:
     def __len__(self) -> int:
         return len(self._memories)
 
-    def abandon_flights(self) -> None:
-        """In a forked child: what was under way went on in the parent, nobody here will ever end it."""
+    def _abandon_flights(self) -> None:
+        # In a forked child: what was under way goes on in the parent, and nobody here will ever end it.
         for memory in self._memories.values():
             memory.flights.clear()
-
-
-_held: list[Store] = []
-
-
-def _before_fork() -> None:
-    # The child gets a copy of the memory as it is at this moment: whole, because nobody else is inside.
-    stores = list(_stores)
-    for store in stores:
-        store.lock.acquire()
-    _held[:] = stores
-
-
-def _after_fork_in_parent() -> None:
-    stores, _held[:] = list(_held), []
-    for store in stores:
-        store.lock.release()
-
-
-def _after_fork_in_child() -> None:
-    for store in _held:
-        store.abandon_flights()
-    _after_fork_in_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -21,6 +21,7 @@ from botocore.session import Session
 from .clients import profile_settings
 from .config import AccessGrantsConfig, load
 from .exceptions import ConfigurationError
+from .forks import in_forked_children
 from .hook import ClientHook
 from .provider import AccessGrantsProvider
 
@@ -50,6 +51,10 @@ class _Registry:
         self.hooks: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[ClientHook]]
         self.hooks = weakref.WeakKeyDictionary()
         self.autoloaded: dict[AccessGrantsConfig, AccessGrantsProvider] = {}
+        in_forked_children(self._unlock)
+
+    def _unlock(self) -> None:
+        self.lock = threading.RLock()
 
 
 _registry = _Registry()

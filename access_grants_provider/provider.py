@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from .config import AccessGrantsConfig
 from .decision import Decision, Stats
 from .exceptions import ConfigurationError
 from .flow import Verdict
+from .forks import leaf_lock
 from .memory import Store
 from .operations import Access
 from .scopes import SCHEME, GrantScope, MalformedScope, Permission, Target
@@ -64,7 +64,7 @@ class AccessGrantsProvider:
     ) -> None:
         self._profile = profile
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = leaf_lock()
         self._hooks: weakref.WeakSet[ClientHook] = weakref.WeakSet()
         self._make_client: Callable[[], object] | None = None
         self._own_client: object = None

@@ -789,6 +789,18 @@ def test_what_a_group_s_answer_does_not_cover_flies_by_itself(memory: Memory, ru
     assert resume(other, None) == vend(ask("a/2"))
 
 
+def test_those_a_denial_told_nothing_do_not_wait_for_each_other(
+    memory: Memory, rules: Rules, no_grant: Refuses
+) -> None:
+    leader, *others = [decide(memory, ask(key), rules) for key in ("a/1", "a/2", "b/3")]
+    for one in (leader, *others):
+        start(one)
+    resume(leader, no_grant())
+    resume(leader, HERE)
+    finish(leader, no_grant())
+    assert [resume(one, None) for one in others] == [vend(ask("a/2")), vend(ask("b/3"))]
+
+
 def test_reads_and_writes_do_not_wait_for_each_other(memory: Memory, rules: Rules) -> None:
     reading, writing = decide(memory, ASK, rules), decide(memory, ask(permission="WRITE"), rules)
     assert isinstance(start(reading), Vend)

@@ -1,0 +1,58 @@
+"""Locks that a forked child finds free, with whatever they guard whole.
+
+A lock that another thread held at the moment of the fork would stay locked in the child for ever, and what it guards
+half-changed. So a fork waits for each of them. That can't deadlock as long as they are leaves: whoever holds one takes
+no other lock and does no I/O.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+
+__all__ = ["in_forked_children", "leaf_lock"]
+
+# Lists of weak references rather than weak sets: copying a list can't be disturbed by a thread that appends.
+_leaves: list[weakref.ref[threading.Lock]] = []
+_held: list[threading.Lock] = []
+_callbacks: list[weakref.WeakMethod[Callable[[], None]]] = []
+
+
+def leaf_lock() -> threading.Lock:
+    """Return a lock that is taken on its own and only for a moment."""
+    lock = threading.Lock()
+    _leaves[:] = [one for one in _leaves if one() is not None]
+    _leaves.append(weakref.ref(lock))
+    return lock
+
+
+def in_forked_children(method: Callable[[], None]) -> None:
+    """Have a bound method called in each forked child, as long as its object lives."""
+    _callbacks[:] = [one for one in _callbacks if one() is not None]
+    _callbacks.append(weakref.WeakMethod(method))
+
+
+def _before() -> None:
+    locks = [lock for lock in (one() for one in list(_leaves)) if lock is not None]
+    for lock in locks:
+        lock.acquire()
+    _held[:] = locks
+
+
+def _in_parent() -> None:
+    locks, _held[:] = list(_held), []
+    for lock in locks:
+        lock.release()
+
+
+def _in_child() -> None:
+    _in_parent()
+    for callback in (one() for one in list(_callbacks)):
+        if callback is not None:
+            callback()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

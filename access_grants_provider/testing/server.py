@@ -1,0 +1,131 @@
+"""The local S3 Access Grants over HTTP, for other processes, other languages and asynchronous clients."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from threading import Thread
+from types import TracebackType
+
+from . import moto_backend
+from .gate import claim_of, service_of
+from .http_server import HttpServer
+from .identities import Identity
+from .service import DEFAULT_ACCOUNT, LocalAccessGrants
+from .wire import AWS_DOMAINS, LOCAL_DOMAIN, Request, Response
+
+
+class AccessGrantsServer(LocalAccessGrants):
+    """S3, S3 Access Grants and STS at one HTTP address. A context manager.
+
+    `port` 0 takes a free one; the address is in `url`. moto's buckets belong to the process, so they are emptied
+    on start and on stop, and two servers running at once in one process share them. Clients of a `session()` need
+    `endpoint_url=server.url`; `client()` sees to that.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        account_id: str = DEFAULT_ACCOUNT,
+        region: str = "us-east-1",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(account_id, region, clock)
+        self._address = (host, port)
+        self._server: HttpServer | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`. Raises RuntimeError while the server isn't running."""
+        if self._server is None:
+            raise RuntimeError("The server is not running: call start() or use it in a with statement")
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def _endpoint_url(self) -> str | None:
+        return self.url
+
+    def start(self) -> AccessGrantsServer:
+        """Begin to serve."""
+        if self._server is not None:
+            raise RuntimeError("The server is running already")
+        moto_backend.reset()
+        self._server = HttpServer(self._address, self._handle_http)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Let held requests go, hang up, and forget all buckets."""
+        if self._server is None or self._thread is None:
+            return
+        self.heal()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.hang_up()
+        self._server.server_close()
+        self._server = self._thread = None
+        moto_backend.reset()
+
+    def __enter__(self) -> AccessGrantsServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def environment(self, identity: Identity | None = None) -> dict[str, str]:
+        """The environment variables with which an unmodified process finds this server and signs as this identity.
+
+        They are to be added to the process's environment; a session token that is in there already has to go
+        unless the identity has one itself.
+        """
+        identity = identity or self.admin
+        variables = {
+            "AWS_ACCESS_KEY_ID": identity.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": identity.secret_access_key,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL_S3": self.url,
+            "AWS_ENDPOINT_URL_STS": self.url,
+            "S3_ACCESS_GRANTS_ENDPOINT_URL": self.url,
+            # botocore puts the account id before this host. A name which nobody can resolve is sent to the proxy.
+            "AWS_ENDPOINT_URL_S3_CONTROL": f"http://{LOCAL_DOMAIN}",
+            "HTTP_PROXY": self.url,
+            "http_proxy": self.url,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+        if identity.session_token is not None:
+            variables["AWS_SESSION_TOKEN"] = identity.session_token
+        return variables
+
+    def _handle_http(self, request: Request, proxied: bool) -> Response:
+        if proxied and not self._is_ours(request.hostname):
+            text = f"The local S3 Access Grants are no proxy for {request.hostname}.\n"
+            return Response(502, {"Content-Type": "text/plain"}, text.encode())
+        return self.handle(request) or _other_service(request)
+
+    def _is_ours(self, hostname: str) -> bool:
+        own = (self._address[0], "127.0.0.1", "localhost", LOCAL_DOMAIN)
+        return hostname in own or hostname.endswith((f".{LOCAL_DOMAIN}", ".localhost", ".127.0.0.1", *AWS_DOMAINS))
+
+
+def _other_service(request: Request) -> Response:
+    """moto's answer, where it has one: for the rest of S3 Control and STS, and for its other services."""
+    claim = claim_of(request)
+    service, region = service_of(request), (claim.region if claim else None) or "us-east-1"
+    host = f"{service}.{region}.amazonaws.com"
+    if "x-amz-account-id" in request.headers:
+        host = f"{request.header('x-amz-account-id')}.s3-control.{region}.amazonaws.com"
+    query = f"?{request.query}" if request.query else ""
+    headers = {name: value for name, value in request.headers.items() if name != "transfer-encoding"}
+    headers.update({"host": host, "content-length": str(len(request.body))})
+    answer = moto_backend.send(request.method, f"https://{host}{request.path}{query}", headers, request.body)
+    return answer or Response(404, {"Content-Type": "text/plain"}, b"Nothing here knows this address.\n")

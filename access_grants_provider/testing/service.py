@@ -1,0 +1,288 @@
+"""The local S3 Access Grants in plain words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+
+from . import moto_backend
+from .administration import Parameters
+from .clients import make_client, make_session
+from .errors import Refusal
+from .gate import Gate
+from .grants_api import AccessGrantsApi
+from .identities import Identity, IdentityStore
+from .observation import Observation
+from .permissions import ACTIONS, Permissions
+from .registry import Instance
+from .scopes import Scope, parse_scope
+from .wire import Request, Response
+
+DEFAULT_ACCOUNT = "123456789012"
+
+
+class LocalAccessGrants(Observation):
+    """S3 Access Grants and an S3 which enforces them, on this machine.
+
+    `account_id` (12 digits) owns the buckets and instances unless another is named, `region` is where they are
+    unless another is named. `clock` gives epoch seconds; expiry and the age of signatures are judged by it.
+
+    Everything here may be called from any thread. What AWS would refuse is refused here with a ValueError that
+    carries AWS's words.
+    """
+
+    def __init__(
+        self,
+        account_id: str = DEFAULT_ACCOUNT,
+        region: str = "us-east-1",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self.account_id = account_id
+        self.region = region
+        self._clock = clock
+        self._identities = IdentityStore(clock)
+        self._permissions = Permissions()
+        self._api = AccessGrantsApi(self._identities, self._permissions, clock, _owner_of)
+        self._gate = Gate(self._identities, self._permissions, self._api, self._faults, self._recorder, clock)
+        self.admin = self.admin_of(account_id)
+
+    def handle(self, request: Request) -> Response | None:
+        """Answer a request; None if it is neither for S3 nor for what this service knows of S3 Control and STS."""
+        return self._gate.handle(request)
+
+    def session(self, identity: Identity | None = None) -> boto3.Session:
+        """A boto3 session that signs as this identity, by default the admin."""
+        return make_session(identity or self.admin, self.region)
+
+    def client(self, service: str, identity: Identity | None = None, **kwargs: Any) -> Any:
+        """A boto3 client of this identity, by default the admin, that speaks to this service."""
+        return make_client(self.session(identity), service, self._endpoint_url(), **kwargs)
+
+    # Who
+
+    def identity(self, name: str, account_id: str | None = None, session: bool = False) -> Identity:
+        """The identity of this name, made on first use: an IAM user, or with `session` a session of the role `name`.
+
+        It may call GetDataAccess, ListCallerAccessGrants, GetAccessGrantsInstanceForPrefix and GetCallerIdentity, and
+        has no permission for any data.
+        """
+        return self._identities.get_or_create(name, account_id or self.account_id, session)
+
+    def admin_of(self, account_id: str) -> Identity:
+        """Somebody who may do everything in this account."""
+        admin = self._identities.get_or_create("admin", account_id, session=False)
+        self._permissions.make_admin(admin)
+        return admin
+
+    def accept_keys(self, access_key_id: str, secret_access_key: str) -> None:
+        """Let whoever signs with these keys be the admin, whatever session token comes along."""
+        self._identities.accept(access_key_id, secret_access_key, self.admin)
+
+    def rotate(self, identity: Identity, expire: bool = False) -> Identity:
+        """New keys for the same user or role. The old ones go on working unless `expire`."""
+        return self._identities.rotate(identity, expire)
+
+    def expire(self, identity: Identity) -> None:
+        """From now on requests signed with these keys get ExpiredToken."""
+        self._identities.expire(identity)
+
+    def allow(self, identity: Identity, scope: str, permission: str) -> None:
+        """Give the identity READ, WRITE or READWRITE on `s3://bucket/prefix*` or an object, without any grant."""
+        self._permissions.allow(identity, _scope(scope), _permission(permission))
+
+    def forbid(self, identity: Identity, action: str) -> None:
+        """Take the permission for an action (`"s3:GetDataAccess"`) away."""
+        self._permissions.forbid(identity, action)
+
+    def permit(self, identity: Identity, action: str) -> None:
+        """Give the permission for an action (back), on every resource."""
+        self._permissions.permit(identity, action)
+
+    # What
+
+    def instance(self, account_id: str | None = None, region: str | None = None) -> str:
+        """The ARN of the Access Grants instance of this account and region, which is created if need be."""
+        return self._instance(account_id or self.account_id, region or self.region).arn
+
+    def bucket(
+        self, name: str, region: str | None = None, versioned: bool = False, account_id: str | None = None
+    ) -> str:
+        """Create an empty bucket; its name is returned."""
+        region, account_id = region or self.region, account_id or self.account_id
+        place = f"<LocationConstraint>{region}</LocationConstraint>" if region != "us-east-1" else ""
+        body = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>" if place else ""
+        self._moto(Request("PUT", "https", "s3.amazonaws.com", f"/{name}", body=body.encode()), account_id, region)
+        if versioned:
+            body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+            request = Request("PUT", "https", "s3.amazonaws.com", f"/{name}", "versioning", body=body.encode())
+            self._moto(request, account_id, region)
+        return name
+
+    def put(self, uri: str, body: bytes | str) -> None:
+        """Store an object, past all permissions and records."""
+        content = body.encode() if isinstance(body, str) else body
+        self._moto(_object_request("PUT", uri, content), *self._place(uri))
+
+    def read(self, uri: str) -> bytes:
+        """The content of an object, past all permissions and records. Raises KeyError if there is none."""
+        return self._moto(_object_request("GET", uri), *self._place(uri)).body
+
+    def location(
+        self,
+        scope: str,
+        denies: Iterable[str] = (),
+        region: str | None = None,
+        role: str | None = None,
+        account_id: str | None = None,
+    ) -> str:
+        """Register a location (`s3://`, `s3://bucket`, `s3://bucket/prefix*`); its id is returned.
+
+        `denies` are scopes which the location's role may not touch: sessions of its grants get 403 there. A location
+        that is registered already gets these `denies`.
+        """
+        instance = self._instance(*self._whereabouts(scope, region, account_id))
+        with self._api.lock:
+            known = next((entry for entry in instance.locations.values() if entry.scope == scope), None)
+            location_id = known.id if known else self._register(instance, scope, role)
+            instance.location(location_id).denies = tuple(_scope(text) for text in denies)
+        return location_id
+
+    def grant(
+        self,
+        grantee: Identity | str,
+        scope: str,
+        permission: str,
+        region: str | None = None,
+        role: str | None = None,
+        account_id: str | None = None,
+        object_key: bool | None = None,
+    ) -> str:
+        """Grant READ, WRITE or READWRITE; the grant's id is returned.
+
+        `scope` is `s3://bucket/*`, `s3://bucket/prefix*`, or an object, `s3://bucket/key` (with `object_key=True` also
+        one whose key ends in a star). Instance and location are created as needed: the grant belongs to
+        the registered location closest to it, else to the default location `s3://`. `role` is the name of the
+        location's role, if it has to be created.
+        """
+        instance = self._instance(*self._whereabouts(scope, region, account_id))
+        is_object = not scope.endswith("*") if object_key is None else object_key
+        _scope(scope, is_object)
+        with self._api.lock:
+            around = [entry for entry in instance.locations.values() if scope.startswith(entry.reach)]
+            location_id = (
+                max(around, key=lambda entry: len(entry.reach)).id
+                if around
+                else self._register(instance, "s3://", role)
+            )
+            location = instance.location(location_id)
+            sub_prefix = scope.removeprefix(location.reach)
+            parameters: Parameters = {
+                "AccessGrantsLocationId": location_id,
+                "AccessGrantsLocationConfiguration": {"S3SubPrefix": sub_prefix} if sub_prefix else {},
+                "Grantee": {
+                    "GranteeType": "IAM",
+                    "GranteeIdentifier": grantee if isinstance(grantee, str) else grantee.grantees[-1],
+                },
+                "Permission": _permission(permission),
+            }
+            if is_object:
+                parameters["S3PrefixType"] = "Object"
+            result = self._as_admin("CreateAccessGrant", instance.account_id, instance.region, parameters)
+        return str(result["AccessGrantId"])
+
+    def revoke(self, grant_id: str) -> None:
+        """Delete a grant. Credentials it has vended go on working until they expire, as at AWS."""
+        for instance in self._api.instances():
+            if grant_id in instance.grants:
+                parameters = {"AccessGrantId": grant_id}
+                self._as_admin("DeleteAccessGrant", instance.account_id, instance.region, parameters)
+                return
+        raise ValueError(f"There is no grant {grant_id!r}")
+
+    def share(self, account_id: str, region: str | None = None, owner: str | None = None) -> None:
+        """Let another account use the instance (a resource policy, as AWS RAM would write it)."""
+        instance = self._instance(owner or self.account_id, region or self.region)
+        actions = ["s3:GetDataAccess", "s3:ListCallerAccessGrants", "s3:GetAccessGrantsInstanceForPrefix"]
+        instance.share(account_id, actions)
+
+    @property
+    def lifetime(self) -> float | None:
+        """How many seconds vended credentials live, whatever is asked for; None: as long as asked for."""
+        return self._api.lifetime
+
+    @lifetime.setter
+    def lifetime(self, seconds: float | None) -> None:
+        self._api.lifetime = seconds
+
+    # Behind the plain words
+
+    def _endpoint_url(self) -> str | None:
+        return None
+
+    def _instance(self, account_id: str, region: str) -> Instance:
+        with self._api.lock:
+            known = self._api.find_instance(account_id, region)
+            if known is None:
+                self._as_admin("CreateAccessGrantsInstance", account_id, region, {})
+                return self._instance(account_id, region)
+            return known
+
+    def _register(self, instance: Instance, scope: str, role: str | None) -> str:
+        arn = f"arn:aws:iam::{instance.account_id}:role/{role or 'access-grants'}"
+        parameters = {"LocationScope": scope, "IAMRoleArn": arn}
+        result = self._as_admin("CreateAccessGrantsLocation", instance.account_id, instance.region, parameters)
+        return str(result["AccessGrantsLocationId"])
+
+    def _as_admin(self, operation: str, account_id: str, region: str, parameters: Parameters) -> Parameters:
+        admin = self._identities.key_of(self.admin_of(account_id))
+        try:
+            return self._api.call(operation, admin, region, {"AccountId": account_id, **parameters})
+        except Refusal as refusal:
+            raise ValueError(str(refusal)) from refusal
+
+    def _whereabouts(self, scope: str, region: str | None, account_id: str | None) -> tuple[str, str]:
+        bucket = None if scope == "s3://" else moto_backend.find_bucket(_scope(scope).bucket)
+        if bucket is not None:
+            return account_id or bucket.account_id, region or bucket.region
+        return account_id or self.account_id, region or self.region
+
+    def _place(self, uri: str) -> tuple[str, str]:
+        bucket = moto_backend.find_bucket(_scope(uri, True).bucket)
+        if bucket is None:
+            raise KeyError(uri)
+        return bucket.account_id, bucket.region
+
+    def _moto(self, request: Request, account_id: str, region: str) -> Response:
+        response = moto_backend.send_s3(request, account_id, region)
+        if response.status == 404:
+            raise KeyError(request.path)
+        if response.status >= 300:
+            raise ValueError(f"moto answered {response.status}: {response.body.decode(errors='replace')}")
+        return response
+
+
+def _owner_of(bucket: str) -> str | None:
+    found = moto_backend.find_bucket(bucket)
+    return None if found is None else found.account_id
+
+
+def _scope(text: str, is_object: bool = False) -> Scope:
+    return parse_scope(text, is_object)
+
+
+def _permission(text: str) -> str:
+    if text not in ACTIONS:
+        raise ValueError(f"A permission is READ, WRITE or READWRITE, not {text!r}")
+    return text
+
+
+def _object_request(method: str, uri: str, body: bytes = b"") -> Request:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not key:
+        raise ValueError(f"An object is s3://bucket/key, not {uri!r}")
+    return Request(method, "https", "s3.amazonaws.com", f"/{bucket}/{quote(key, safe='')}", body=body)

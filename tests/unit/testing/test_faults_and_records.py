@@ -1,0 +1,177 @@
+"""Faults on demand, and the record of what was asked."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+ACCOUNT = "123456789012"
+ONCE = Config(retries={"total_max_attempts": 1})
+
+
+@pytest.fixture
+def alice(either: Any) -> Any:
+    identity = either.identity("alice")
+    either.grant(identity, "s3://sales/*", "READ")
+    either.put("s3://sales/x", b"x")
+    return identity
+
+
+@pytest.fixture
+def ask(either: Any, alice: Any) -> Any:
+    control = either.client("s3control", alice, config=ONCE)
+    return lambda: control.get_data_access(AccountId=ACCOUNT, Target="s3://sales/x", Permission="READ")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("SlowDown", 503), ("Throttling", 400), ("InternalError", 500), ("ServiceUnavailable", 503), ("Whatever", 400)],
+)
+def test_failures_have_the_status_aws_sends(either: Any, ask: Any, code: str, status: int) -> None:
+    either.fail("GetDataAccess", code)
+    with pytest.raises(ClientError) as caught:
+        ask()
+    assert caught.value.response["Error"]["Code"] == code
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    ask()
+
+
+def test_failures_of_s3_and_sts(either: Any, refused: Any) -> None:
+    either.put("s3://sales/x", b"x")
+    either.fail("GetObject", "SlowDown", status=429, message="gently", times=None)
+    s3 = either.client("s3", config=ONCE)
+    for _ in range(3):
+        with refused("SlowDown", "gently"):
+            s3.get_object(Bucket="sales", Key="x")
+    either.heal("GetObject")
+    s3.get_object(Bucket="sales", Key="x")
+    either.fail("GetCallerIdentity", "ExpiredToken")
+    with refused("ExpiredToken"):
+        either.client("sts").get_caller_identity()
+
+
+def test_times_are_counted(either: Any, ask: Any, refused: Any) -> None:
+    either.fail("GetDataAccess", "InternalError", times=2)
+    either.fail("GetDataAccess", "AccessDenied")
+    for code in ("InternalError", "InternalError", "AccessDenied"):
+        with refused(code):
+            ask()
+    ask()
+    with pytest.raises(ValueError, match="positive"):
+        either.fail("GetDataAccess", "SlowDown", times=0)
+
+
+def test_answers_can_be_tampered_with(either: Any, ask: Any) -> None:
+    def widen(result: dict[str, Any]) -> dict[str, Any]:
+        return {**result, "MatchedGrantTarget": "s3://elsewhere/*"}
+
+    either.tamper("GetDataAccess", widen)
+    either.tamper("GetCallerIdentity", lambda result: {**result, "Account": "000000000000"})
+    assert ask()["MatchedGrantTarget"] == "s3://elsewhere/*"
+    assert ask()["MatchedGrantTarget"] == "s3://sales/*"
+    assert either.client("sts").get_caller_identity()["Account"] == "000000000000"
+
+
+def test_answers_can_be_garbage(either: Any, ask: Any) -> None:
+    either.answer("GetDataAccess", body=b"<not><xml")
+    with pytest.raises(ResponseParserError):
+        ask()
+    ask()
+
+
+def test_delays(either: Any, ask: Any) -> None:
+    either.delay("GetDataAccess", 0.001)
+    ask()
+    either.heal()
+
+
+def test_requests_are_held_until_released(either: Any, ask: Any) -> None:
+    with either.hold("GetDataAccess") as held:
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        held.wait_for(3)
+        assert held.waiting == 3
+        assert either.calls("GetDataAccess") == 0
+        with pytest.raises(TimeoutError, match="3 of 4 GetDataAccess"):
+            held.wait_for(4, timeout=0.01)
+    for thread in threads:
+        thread.join(10)
+    assert either.calls("GetDataAccess") == 3
+    hold = either.hold("GetDataAccess")
+    either.heal()
+    ask()
+    assert hold.waiting == 0
+
+
+def test_the_record_of_a_vended_read(either: Any, alice: Any, vend: Any) -> None:
+    grant_id = either.client("s3control").list_access_grants(AccountId=ACCOUNT)["AccessGrantsList"][0]["AccessGrantId"]
+    either.forget_requests()
+    s3 = vend(either, alice, "s3://sales/x", "READ", Privilege="Default", TargetType="Object")
+    s3.get_object(Bucket="sales", Key="x")
+    asked, read = either.requests
+    assert (asked.service, asked.operation, asked.signer, asked.principal) == (
+        "s3control",
+        "GetDataAccess",
+        "alice",
+        "alice",
+    )
+    assert asked.access_key_id == alice.access_key_id
+    assert asked.parameters == {
+        "AccountId": ACCOUNT,
+        "Target": "s3://sales/x",
+        "Permission": "READ",
+        "Privilege": "Default",
+        "TargetType": "Object",
+    }
+    assert asked.grant_id is None
+    assert (read.service, read.operation, read.bucket, read.key) == ("s3", "GetObject", "sales", "x")
+    assert (read.signer, read.principal, read.grant_id) == ("grant", "alice", grant_id)
+    assert (read.scope, read.permission, read.region) == ("s3://sales/*", "READ", "us-east-1")
+    assert (read.status, read.error_code) == (200, None)
+    assert read.user_agent.startswith("Boto3/")
+    assert "sales" in read.host or read.host.startswith("127.0.0.1")
+
+
+def test_the_record_of_refusals(either: Any, alice: Any) -> None:
+    either.forget_requests()
+    s3 = either.client("s3", alice)
+    for call in (
+        lambda: s3.get_object(Bucket="sales", Key="x"),
+        lambda: either.client("s3").get_object(Bucket="sales", Key="nothing"),
+    ):
+        with pytest.raises(ClientError):
+            call()
+    assert [(record.signer, record.status, record.error_code) for record in either.requests] == [
+        ("alice", 403, "AccessDenied"),
+        ("admin", 404, "NoSuchKey"),
+    ]
+
+
+def test_control_calls_are_counted_apart(either: Any, alice: Any, ask: Any) -> None:
+    either.forget_requests()
+    ask()
+    either.client("sts", alice).get_caller_identity()
+    s3 = either.client("s3")
+    s3.head_bucket(Bucket="sales")
+    either.client("s3", config=Config(user_agent_extra="access-grants-provider/1")).head_bucket(Bucket="sales")
+    s3.get_object(Bucket="sales", Key="x")
+    assert either.control_calls() == 3
+    assert [record.operation for record in either.s3_requests()] == ["HeadBucket", "GetObject"]
+    assert either.calls("HeadBucket") == 2
+    either.forget_requests()
+    assert either.requests == []
+
+
+def test_nothing_secret_is_shown(either: Any, alice: Any, vend: Any) -> None:
+    vend(either, alice, "s3://sales/x", "READ").get_object(Bucket="sales", Key="x")
+    assert alice.secret_access_key not in repr(alice)
+    session = either.identity("job", session=True)
+    assert session.session_token not in repr(session)
+    for record in either.requests:
+        assert alice.secret_access_key not in repr(record)
