@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .cache import Vended
-from .exceptions import MalformedAnswer
+from .exceptions import ConfigurationError, MalformedAnswer
 from .failures import refusal, translated
 from .memory import DENIAL_SECONDS, BucketFacts, Denial, Memory
 from .scopes import GrantScope, MalformedScope
@@ -146,6 +146,8 @@ def _searches_everywhere(account_id: str, memory: Memory, rules: Rules) -> bool:
 
 def _ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: Rules) -> Found:
     """Call GetDataAccess and read its answer: credentials, or a denial."""
+    if rules.config.audit_context is not None and not rules.knows("AuditContext"):
+        raise ConfigurationError("audit_context is set, and this botocore's GetDataAccess does not know it: upgrade it")
     everywhere = _searches_everywhere(account_id, memory, rules)
     try:
         answer = yield Vend(account_id, region, ask.permission, ask.target, everywhere)

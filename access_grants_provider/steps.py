@@ -108,9 +108,13 @@ class Answer(NamedTuple):
 class Rules:
     """What stays the same for all requests of a provider.
 
-    ``clock`` gives seconds since the epoch. ``knows_everywhere`` tells whether botocore's model has ``InstanceScope``.
+    ``clock`` gives seconds since the epoch. ``knows`` tells whether botocore's GetDataAccess has a parameter.
     """
 
     config: AccessGrantsConfig
     clock: Callable[[], float]
-    knows_everywhere: Callable[[], bool]
+    knows: Callable[[str], bool]
+
+    def knows_everywhere(self) -> bool:
+        """Tell whether one call can search the instances shared with the caller too."""
+        return self.knows("InstanceScope")

@@ -40,6 +40,10 @@ def test_the_http_session_holds_verify(client):
     assert client._endpoint.http_session._verify is False
 
 
+def test_a_client_holds_the_loader_that_read_its_model(client):
+    assert "s3" in client._loader.list_available_services("service-2")
+
+
 def test_the_context_holds_all_parameters_with_the_copy_source_encoded(client):
     source = {"Bucket": "b", "Key": "ü b"}
     (context,) = contexts(client, lambda: client.copy_object(Bucket="b", Key="k", CopySource=source))
