@@ -158,7 +158,7 @@ class CredentialCache:
         """
         bucket, key, is_prefix = target
         for held in SERVED_BY[permission]:
-            if not is_prefix:
+            if self._objects and not is_prefix:
                 exact = self._objects.get((held, bucket, key))
                 if exact is not None:
                     return exact

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from .asking import vend
 from .cache import Vended
@@ -41,8 +40,7 @@ ERRORS = {
 FAILED_ADVICE = "the request may still be granted once S3 Access Grants can be asked again"
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What was decided: granted with ``vended``, or not, for a ``reason``. ``error`` is what to raise if denied."""
 
     outcome: Outcome

@@ -42,6 +42,7 @@ ATTEMPT = "access_grants_attempt"
 FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "bearer")
 PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
 
+NOTHING: Mapping[str, Any] = {}
 EXPIRED = ("ExpiredToken", "InvalidToken")
 
 
@@ -50,7 +51,7 @@ class Attempt(NamedTuple):
 
     vended: Vended
     from_cache: bool
-    ask: Ask
+    access: Access
     requester: Requester
     recovered: bool
 
@@ -92,40 +93,53 @@ class ClientHook:
     ) -> None:
         """Handle ``before-sign.s3``: put the grant's credentials into the request's signing context, or nothing."""
         context = request.context
-        recovered = _start_clean(context)
+        recovered = _start_clean(context) if ATTEMPT in context else False
         access = self._access(context, operation_name, signature_version, request_signer)
         if access.permission is None:
             self.provider.count("unsupported")
             self.provider.report(operation_name, access, None, Verdict("unsupported", reason=access.reason), "")
             return
         requester = self._requester_of(request_signer)
-        region = _signing_region(context, request_signer)
-        if access.target is None:
-            self._settle(operation_name, access, region, self._two_buckets(operation_name, access), requester)
-            return
-        ask = Ask(operation_name, access.permission, access.target, region)
-        rules = self.provider.rules
-        warm = requester.memory.warm(access.permission, access.target, rules.clock())
-        verdict = Verdict("granted", warm, "cache") if warm is not None else self._decide(ask, requester)
-        self._settle(operation_name, access, region, verdict, requester)
-        if verdict.vended is not None:
-            context["signing"] = {**context.get("signing", {}), "request_credentials": verdict.vended.signer}
-            context[ATTEMPT] = Attempt(verdict.vended, verdict.source == "cache", ask, requester, recovered)
+        target, from_cache = access.target, True
+        # The straight path: nothing to ask, nobody to tell.
+        vended = None
+        if target is not None:
+            vended = requester.memory.warm(access.permission, target, self.provider.rules.clock())
+        if vended is not None and not self.provider.reports():
+            self.provider.count("cache_hits")
+        else:
+            region = _signing_region(context, request_signer)
+            if vended is not None:
+                verdict = Verdict("granted", vended, "cache")
+            elif target is None:
+                verdict = self._two_buckets(operation_name, access)
+            else:
+                verdict = self._decide(Ask(operation_name, access.permission, target, region), requester)
+            self._settle(operation_name, access, region, verdict, requester)
+            vended, from_cache = verdict.vended, verdict.source == "cache"
+        if vended is not None:
+            context["signing"] = {**context.get("signing", NOTHING), "request_credentials": vended.signer}
+            context[ATTEMPT] = Attempt(vended, from_cache, access, requester, recovered)
 
     def needs_retry(
-        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], **_: object
+        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], operation: Any, **_: object
     ) -> int | None:
         """Handle ``needs-retry.s3``: 0 sends the request again at once, None leaves that to botocore."""
         attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
         if attempt is None or attempt.recovered or response is None or response[0].status_code < 400:
             return None
         memory = attempt.requester.memory
-        if _says_expired(response, request_dict["method"], attempt.ask.region):
+        region = _signing_region(request_dict["context"], self._signer)
+        permission, target, _reason = attempt.access
+        if permission is None or target is None:
+            return None
+        if _says_expired(response, request_dict["method"], region):
             logger.warning("S3 takes the credentials of %r for expired; renewing them", str(attempt.vended.scope))
             with memory.lock:
                 memory.credentials.drop(attempt.vended)
         elif response[0].status_code == 403 and attempt.from_cache:
-            steps = nearer_grant(memory, attempt.ask, attempt.vended, self.provider.rules)
+            ask = Ask(operation.name, permission, target, region)
+            steps = nearer_grant(memory, ask, attempt.vended, self.provider.rules)
             if not self._run(steps, attempt.requester):
                 return None
         else:
@@ -174,8 +188,8 @@ class ClientHook:
             return Access(None, None, "the request is not signed")
         if signature.startswith(FOREIGN_SIGNATURES):
             return Access(None, None, f"a grant's credentials can't make the signature {signature!r}")
-        signing = context.get("signing", {})
-        if signing.get("request_credentials") is not None or signing.get("identity_cache") is not None:
+        signing = context.get("signing", NOTHING)
+        if "request_credentials" in signing or "identity_cache" in signing:
             return Access(None, None, "the request carries credentials of its own already")
         if self._shape.s3_endpoint_url is not None and self.provider.config.endpoint_url is None:
             return Access(
@@ -212,10 +226,7 @@ class ClientHook:
     def _settle(self, operation: str, access: Access, region: str, verdict: Verdict, requester: Requester) -> None:
         """Count and report a decision, and raise where it is a refusal."""
         provider = self.provider
-        if verdict.source == "cache":
-            provider.count("granted", "cache_hits")
-        else:
-            provider.count(verdict.outcome)
+        provider.count("cache_hits" if verdict.vended is not None and verdict.source == "cache" else verdict.outcome)
         provider.report(operation, access, region, verdict, requester.memory.label)
         if verdict.error is not None:
             raise verdict.error
@@ -257,9 +268,7 @@ class ClientHook:
 
 def _start_clean(context: dict[str, Any]) -> bool:
     """Take the last attempt's grant out of a retry's context; say whether the request was sent again for it."""
-    last: Attempt | None = context.pop(ATTEMPT, None)
-    if last is None:
-        return False
+    last: Attempt = context.pop(ATTEMPT)
     signing = context.get("signing", {})
     if signing.get("request_credentials") is last.vended.signer:
         context["signing"] = {name: value for name, value in signing.items() if name != "request_credentials"}
@@ -267,7 +276,7 @@ def _start_clean(context: dict[str, Any]) -> bool:
 
 
 def _signing_region(context: dict[str, Any], signer: Any) -> str:
-    region: str | None = context.get("signing", {}).get("region") or signer.region_name
+    region: str | None = context.get("signing", NOTHING).get("region") or signer.region_name
     return "us-east-1" if region is None else PSEUDO_REGIONS.get(region, region)
 
 

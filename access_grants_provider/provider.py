@@ -126,25 +126,30 @@ class AccessGrantsProvider:
     def stats(self) -> Stats:
         """Return the counts since registration, as of now."""
         with self._lock:
-            return Stats(**self._counts)
+            counts = dict(self._counts)
+        # A cache hit is counted once on its way, and is a granted request too.
+        counts["granted"] += counts["cache_hits"]
+        return Stats(**counts)
 
-    def count(self, *names: str) -> None:
-        """Add one to each of these fields of :class:`Stats`."""
+    def count(self, name: str) -> None:
+        """Add one to a field of :class:`Stats`; granted requests as ``cache_hits`` where they are."""
         with self._lock:
-            for name in names:
-                self._counts[name] += 1
+            self._counts[name] += 1
+
+    def reports(self) -> bool:
+        """Tell whether anybody wants to know of each decision."""
+        return self.config.on_decision is not None or logger.isEnabledFor(logging.DEBUG)
 
     def report(self, operation: str, access: Access, region: str | None, verdict: Verdict, label: str) -> None:
         """Tell whoever wants to know of a decision: the log, and ``on_decision``, whose errors are not caught."""
         if verdict.outcome == "fallback":
             self._warn(access, verdict, label)
-        listener = self.config.on_decision
-        if listener is None and not logger.isEnabledFor(logging.DEBUG):
+        if not self.reports():
             return
         decision = decision_of(operation, access, region, verdict)
         logger.debug("%s", decision)
-        if listener is not None:
-            listener(decision)
+        if self.config.on_decision is not None:
+            self.config.on_decision(decision)
 
     def _warn(self, access: Access, verdict: Verdict, label: str) -> None:
         bucket = access.target.bucket if access.target is not None else "copies between buckets"

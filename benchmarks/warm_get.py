@@ -13,6 +13,7 @@ import gc
 import io
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -32,6 +33,7 @@ PEER = "aws-s3-access-grants-boto3-plugin"
 BUCKET, KEY = "warehouse", "emea/2026/q3/part-00042.parquet"
 # About as long as the session tokens that STS hands out.
 TOKEN = "T" * 760
+UNMEASURED = 5
 
 STS = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:iam::123456789012:user/alice</Arn><UserId>AIDA</UserId><Account>123456789012</Account>
@@ -124,13 +126,17 @@ def measure(rounds: int, requests: int) -> tuple[dict[str, list[float]], dict[st
         times: dict[str, list[float]] = {name: [] for name in gets}
         calls: dict[str, Counter[str]] = {name: Counter() for name in gets}
         names = list(gets)
-        for turn in range(rounds):
-            # Each round starts with another one, so that none is always first after the collection.
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        order = random.Random(0)
+        for _ in range(rounds):
+            # In a random order, and each begins unmeasured: or one would always run in the caches another left behind.
+            order.shuffle(names)
+            for name in names:
                 get = gets[name]
-                service.calls.clear()
                 gc.collect()
                 gc.disable()
+                for _ in range(UNMEASURED):
+                    get()
+                service.calls.clear()
                 start = time.process_time_ns()
                 for _ in range(requests):
                     get()

@@ -68,10 +68,14 @@ def memory() -> Memory:
 
 @pytest.fixture
 def make_rules(clock: Clock) -> Callable[..., Rules]:
-    """Rules with these options; without ``account_id`` the instance has to be found."""
+    """Rules with these options; without ``account_id`` the instance has to be found.
 
-    def rules(*, everywhere: bool = False, **options: Any) -> Rules:
-        return Rules(AccessGrantsConfig(**options), clock, lambda: everywhere)
+    ``knows`` names what botocore's GetDataAccess has beyond what it always had.
+    """
+
+    def rules(*, everywhere: bool = False, knows: tuple[str, ...] = ("AuditContext",), **options: Any) -> Rules:
+        known = {*knows, *(["InstanceScope"] if everywhere else [])}
+        return Rules(AccessGrantsConfig(**options), clock, known.__contains__)
 
     return rules
 

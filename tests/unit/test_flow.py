@@ -497,6 +497,16 @@ def test_a_wrong_option_or_a_bug_is_always_raised(
     assert not memory.flights
 
 
+@pytest.mark.parametrize("fallback", ["denied", "always", "never"])
+def test_an_option_this_botocore_does_not_know_is_a_wrong_option(
+    memory: Memory, make_rules: MakeRules, fallback: str
+) -> None:
+    rules = make_rules(account_id=OWNER, fallback=fallback, audit_context="nightly", knows=())
+    with pytest.raises(ConfigurationError, match="audit_context"):
+        start(decide(memory, ASK, rules))
+    assert not memory.flights
+
+
 def test_each_denial_is_a_new_exception(memory: Memory, make_rules: MakeRules, no_grant: Refuses, play: Play) -> None:
     rules = make_rules(account_id=OWNER, fallback="never")
     steps = (vend(ASK), no_grant()), (REGION, HERE), (LIST, Page([], None))
