@@ -13,10 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from .cache import Vended
 from .exceptions import ConfigurationError, MalformedAnswer
-from .failures import refusal, translated
+from .failures import refusal, same_failure, translated
 from .memory import DENIAL_SECONDS, BucketFacts, Denial, Memory
-from .scopes import GrantScope, MalformedScope
-from .steps import Answer, Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Vend
+from .scopes import PERMISSIONS, GrantScope, MalformedScope, permits
+from .steps import Answer, Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Vend, Wait
 
 __all__ = ["vend"]
 
@@ -45,12 +45,20 @@ def vend(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
     with memory.lock:
         memory.credentials.add(found, rules.clock())
         if rules.config.privilege == "Default":
-            facts.depths[ask.permission] = depth_of(found.scope)
-        # Where a wider grant answers now, or the old one's time is up, the old record must not be found before it.
-        if stale is not None and (found.scope.covers(stale.scope) or rules.clock() >= stale.renew_at):
+            depth = depth_of(found.scope)
+            # One object's grant among folders tells nothing of the others.
+            if depth is not None or ask.permission not in facts.depths:
+                facts.depths[ask.permission] = depth
+        if stale is not None and _replaces(found, stale, rules.clock()):
             memory.credentials.drop(stale)
     logger.info("%s was vended %s on %r for %s", memory.label, found.permission, str(found.scope), ask.operation)
     return found
+
+
+def _replaces(found: Vended, stale: Vended, now: float) -> bool:
+    """Tell whether an old record must go: its time is up, or it would be found before a grant that does all it did."""
+    serves_all = found.scope.covers(stale.scope) and permits(found.permission, stale.permission)
+    return now >= stale.renew_at or (serves_all and found.scope != stale.scope)
 
 
 def depth_of(scope: GrantScope) -> int | None:
@@ -96,6 +104,8 @@ def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, 
     caller = yield from _caller_account(memory, region)
     owner = yield from _instance_owner(caller, region, memory, ask, rules)
     if isinstance(owner, Denial):
+        # Nobody else's then: the next "no" is not worth another look.
+        facts.accounts[region] = caller
         return denial if denial.kind == "no grant" else owner
     facts.accounts[region] = owner
     if owner == caller:
@@ -104,15 +114,25 @@ def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, 
 
 
 def _caller_account(memory: Memory, region: str) -> Generator[Step, Any, str]:
-    if memory.account_id is None:
-        what = "for the caller's account"
-        try:
-            answer = yield CallerAccount(region)
-        except (ClientError, BotoCoreError) as error:
-            raise translated(error, "sts:GetCallerIdentity", region, memory.label, what) from error
-        if not _is_account(answer):
-            raise MalformedAnswer(f"sts:GetCallerIdentity in {region} answered with the account {answer!r}")
-        memory.account_id = answer
+    """Return the requester's account; however many buckets are cold at once, STS is asked once."""
+    key = ("account",)
+    while memory.account_id is None:
+        with memory.lock:
+            flight, leading = memory.join(key)
+        if not leading:
+            yield Wait(flight)
+            if flight.failure is not None:
+                raise same_failure(flight.failure, "another request")
+            continue
+        with memory.leading(key, flight):
+            try:
+                answer = yield CallerAccount(region)
+            except (ClientError, BotoCoreError) as error:
+                what = "for the caller's account"
+                raise translated(error, "sts:GetCallerIdentity", region, memory.label, what) from error
+            if not _is_account(answer):
+                raise MalformedAnswer(f"sts:GetCallerIdentity in {region} answered with the account {answer!r}")
+            memory.account_id = answer
     return memory.account_id
 
 
@@ -156,6 +176,10 @@ def _ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: 
         if kind is None:
             what = f"for {ask.permission} on {str(ask.target)!r} ({ask.operation})"
             raise translated(error, "s3:GetDataAccess", region, memory.label, what) from error
+        if kind == "no instance":
+            # The instance may have moved: what is remembered of its account is worth nothing now.
+            with memory.lock:
+                memory.bucket(ask.target.bucket).accounts.pop(region, None)
         if kind == "no grant":
             reason = f"no grant gives the caller ({memory.label}) {ask.permission} on {str(ask.target)!r}"
         elif kind == "no instance":
@@ -219,7 +243,7 @@ def _learn_grants(
     account_id, region, bucket = denial.account_id, denial.region, ask.target.bucket
     if account_id is None or region is None:
         return
-    facts.grants = None
+    facts.grants, facts.grants_at = None, (account_id, region)
     facts.grants_until = rules.clock() + DENIAL_SECONDS
     step = ListGrants(account_id, region, bucket, _searches_everywhere(account_id, memory, rules))
     listed: list[tuple[Any, GrantScope]] = []
@@ -228,7 +252,8 @@ def _learn_grants(
             page: Page = yield step
             listed += [(permission, GrantScope.parse(scope)) for permission, scope in page.grants]
             if page.token is None:
-                facts.grants = tuple(one for one in listed if one[1].bucket == bucket)
+                if all(permission in PERMISSIONS for permission, _ in listed):
+                    facts.grants = tuple(one for one in listed if one[1].bucket == bucket)
                 return
             step = step._replace(token=page.token)
     except (ClientError, BotoCoreError, MalformedScope) as error:

@@ -6,7 +6,7 @@ Pure data structures: no lock and no clock of their own. Times are seconds since
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import nsmallest
@@ -118,6 +118,11 @@ class PrefixIndex:
         del self._credentials[prefix]
         del self._names[bisect_left(self._names, prefix)]
 
+    def keep(self, wanted: Callable[[Vended], bool]) -> None:
+        """Forget all but the wanted, in one pass."""
+        self._credentials = {prefix: one for prefix, one in self._credentials.items() if wanted(one)}
+        self._names = [name for name in self._names if name in self._credentials]
+
     def __len__(self) -> int:
         return len(self._names)
 
@@ -150,24 +155,29 @@ class CredentialCache:
         self._count = 0
         self._sweep_at = 0.0
 
-    def find(self, permission: Permission, target: Target) -> Vended | None:
-        """Return the credentials of the nearest scope that covers ``target``, whatever their age.
+    def find(self, permission: Permission, target: Target, now: float = 0.0) -> Vended | None:
+        """Return the credentials of the nearest scope that covers ``target``.
 
-        A key's own grant comes before a prefix, a longer prefix before a shorter one, and the permission
-        asked for before READWRITE.
+        A key's own grant comes before a prefix, a longer prefix before a shorter one, and the permission asked for
+        before READWRITE. What is in its mandatory window ``now`` comes last: it is returned where nothing else serves.
         """
         bucket, key, is_prefix = target
+        stale = None
         for held in SERVED_BY[permission]:
             if self._objects and not is_prefix:
                 exact = self._objects.get((held, bucket, key))
                 if exact is not None:
-                    return exact
+                    if now < exact.renew_at:
+                        return exact
+                    stale = stale or exact
             index = self._prefixes.get((held, bucket))
             if index is not None:
                 nearest = index.longest(key)
                 if nearest is not None:
-                    return nearest
-        return None
+                    if now < nearest.renew_at:
+                        return nearest
+                    stale = stale or nearest
+        return stale
 
     def add(self, vended: Vended, now: float) -> None:
         """Keep ``vended`` in place of what is there for the same scope and permission."""
@@ -209,11 +219,19 @@ class CredentialCache:
         return self._count
 
     def _make_room(self, now: float, newest: Vended) -> None:
-        for vended in [one for one in self if one.expires_at <= now]:
-            self.drop(vended)
-        if self._count > self._limit:
-            surplus = self._count - self._limit + int(self._limit * EVICTED_SHARE)
-            candidates = (one for one in self if one is not newest)
-            for vended in nsmallest(surplus, candidates, key=lambda one: one.used_at):
-                self.drop(vended)
         self._sweep_at = now + SWEEP_SECONDS
+        leaving = {id(one) for one in self if one.expires_at <= now}
+        surplus = self._count - len(leaving) - self._limit
+        if surplus > 0:
+            surplus += int(self._limit * EVICTED_SHARE)
+            candidates = (one for one in self if one is not newest and id(one) not in leaving)
+            leaving.update(map(id, nsmallest(surplus, candidates, key=lambda one: one.used_at)))
+        if not leaving:
+            return
+        # In one pass: dropping them one by one from the ordered names takes seconds where there are 100,000.
+        self._objects = {place: one for place, one in self._objects.items() if id(one) not in leaving}
+        for place, index in list(self._prefixes.items()):
+            index.keep(lambda one: id(one) not in leaving)
+            if not index:
+                del self._prefixes[place]
+        self._count = len(self._objects) + sum(map(len, self._prefixes.values()))

@@ -198,12 +198,19 @@ def hook_internal_client(client: BaseClient) -> None:
     """Have a client sign each call as the caller that is passed along, and reach endpoints that take no prefix."""
     service = client.meta.service_model.service_id.hyphenize()
     client.meta.events.register(f"provide-client-params.{service}", _sign_as)
+    if service == "s3":
+        client.meta.events.register_last("before-parameter-build.s3", _without_redirect)
     if service == "s3-control":
         client.meta.events.register("before-sign.s3-control", _without_account_in_host)
 
 
 def _sign_as(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
     context["signing"] = {"request_credentials": params.pop(SIGNED_AS)}
+
+
+def _without_redirect(context: dict[str, Any], **_: object) -> None:
+    """Keep botocore from following HeadBucket's redirect: the answer that redirects has told the region."""
+    context["s3_redirect"]["redirected"] = True
 
 
 def _without_account_in_host(request: AWSRequest, **_: object) -> None:

@@ -8,33 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
+from .decision import Decision
 from .exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from .decision import Decision
 
 __all__ = ["ENVIRONMENT_PREFIX", "PROFILE_SECTION", "AccessGrantsConfig", "load"]
 
 ENVIRONMENT_PREFIX = "S3_ACCESS_GRANTS_"
 PROFILE_SECTION = "s3_access_grants"
 
+Fallback = Literal["denied", "always", "never"]
+Privilege = Literal["Default", "Minimal"]
+Cache = Literal["memory"]
+Listener = Callable[[Decision], object]
+
 # Bounds of the S3 Control API model:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_GetDataAccess.html
 MIN_DURATION_SECONDS, MAX_DURATION_SECONDS = 900, 43200
 MAX_AUDIT_CONTEXT = 2048
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "fallback": ("denied", "always", "never"),
-    "privilege": ("Default", "Minimal"),
-    "cache": ("memory",),
+CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "fallback": (("denied", "always", "never"), "one of 'denied', 'always', 'never'"),
+    "privilege": (("Default", "Minimal"), "one of 'Default', 'Minimal'"),
+    "cache": (("memory",), "'memory'; a cache on disk is not there yet"),
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class AccessGrantsConfig:
     """The options of one provider, checked. Every wrong value raises :class:`ConfigurationError`.
 
@@ -49,19 +52,42 @@ class AccessGrantsConfig:
     ``on_decision``: called with the :class:`Decision` on each request, in the thread that makes it.
     """
 
-    fallback: Literal["denied", "always", "never"] = "denied"
+    fallback: Fallback = "denied"
     account_id: str | None = None
     duration_seconds: int | None = None
-    privilege: Literal["Default", "Minimal"] = "Default"
+    privilege: Privilege = "Default"
     audit_context: str | None = None
     endpoint_url: str | None = None
-    cache: Literal["memory"] = "memory"
-    on_decision: Callable[[Decision], object] | None = None
+    cache: Cache = "memory"
+    on_decision: Listener | None = None
 
-    def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise _refused(name, getattr(self, name), "one of " + ", ".join(map(repr, allowed)))
+    def __init__(
+        self,
+        *,
+        fallback: Fallback = "denied",
+        account_id: str | None = None,
+        duration_seconds: int | None = None,
+        privilege: Privilege = "Default",
+        audit_context: str | None = None,
+        endpoint_url: str | None = None,
+        cache: Cache = "memory",
+        on_decision: Listener | None = None,
+        **unknown: NoReturn,
+    ) -> None:
+        """Check and freeze the options."""
+        name: str
+        value: object
+        for name, value in unknown.items():
+            raise ConfigurationError(f"unknown option {name}={value!r}; the options are {', '.join(NAMES)}")
+        given = locals()
+        for name in NAMES:
+            object.__setattr__(self, name, given[name])
+        self._check()
+
+    def _check(self) -> None:
+        for name, (choices, allowed) in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise _refused(name, getattr(self, name), allowed)
         if self.account_id is not None and not (
             isinstance(self.account_id, str) and re.fullmatch(r"[0-9]{12}", self.account_id)
         ):
@@ -101,13 +127,10 @@ def load(
     ``environ`` nor ``profile`` (the profile's settings, with the nested section still in it) is read.
     Raises :class:`ConfigurationError` naming the option, the value, where it stands and what is allowed.
     """
-    for name in options:
-        if name not in NAMES:
-            raise ConfigurationError(f"unknown option {name!r}; the options are {', '.join(NAMES)}")
     if config is not None:
         if not isinstance(config, AccessGrantsConfig):
             raise ConfigurationError(f"config={config!r} is not an AccessGrantsConfig")
-        return replace(config, **options)
+        return AccessGrantsConfig(**{name: getattr(config, name) for name in NAMES} | dict(options))
     merged: dict[str, Any] = {}
     merged.update(_from_profile(profile))
     merged.update(_from_environment(environ))

@@ -13,8 +13,8 @@
         └── MalformedAnswer                             an answer that can't be used; nothing of it is kept
 
 A denial is a ``botocore.exceptions.ClientError`` with code ``AccessDenied`` and status 403, so code that
-handles S3's own refusals handles it. Foreign errors are translated in one place, :mod:`.flow`; the
-original is always the ``__cause__``.
+handles S3's own refusals handles it. What AWS or botocore raised is translated in one place,
+:mod:`.failures`, and is the ``__cause__`` of the :class:`ServiceFailure` it became.
 """
 
 from __future__ import annotations

@@ -5,7 +5,18 @@ Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (list
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, ParamValidationError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    EndpointProviderError,
+    HTTPClientError,
+    InvalidRegionError,
+    NoRegionError,
+    ParamValidationError,
+    UnknownEndpointError,
+    UnsupportedS3ControlConfigurationError,
+)
 
 from .exceptions import (
     AccessGrantsError,
@@ -17,7 +28,7 @@ from .exceptions import (
 )
 from .memory import DenialKind
 
-__all__ = ["UnreadableAnswer", "refusal", "same_failure", "translated"]
+__all__ = ["UnreadableAnswer", "concerns_all", "refusal", "same_failure", "translated"]
 
 
 class UnreadableAnswer(BotoCoreError):
@@ -28,7 +39,9 @@ class UnreadableAnswer(BotoCoreError):
 
 NO_INSTANCE = frozenset({"AccessGrantsInstanceNotExistsError", "AccessGrantsInstanceNotExists"})
 REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
-# IAM words its own refusals like this; the refusal for want of a grant says "You do not have READ permissions".
+# How Access Grants refuses for want of a grant. The rest of that message quotes the target, so anybody who names a key
+# can make it read like IAM's: this beginning decides first.
+NO_GRANT = "You do not have"
 IAM_WORDING = ("not authorized to perform", "policy allows", "explicit deny")
 
 CALLER = frozenset(
@@ -48,6 +61,19 @@ CALLER = frozenset(
         "TokenRefreshRequired",
         "UnrecognizedClientException",
     }
+)
+
+THROTTLED = frozenset(
+    {"RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException"}
+)
+# botocore's refusals of a setting, found before anything is sent.
+WRONG_SETTING = (
+    EndpointProviderError,
+    InvalidRegionError,
+    NoRegionError,
+    ParamValidationError,
+    UnknownEndpointError,
+    UnsupportedS3ControlConfigurationError,
 )
 
 HINTS = {
@@ -70,7 +96,8 @@ def refusal(error: ClientError | BotoCoreError) -> DenialKind | None:
     if code not in REFUSED:
         return None
     message = str(details.get("Message", ""))
-    return "permission missing" if any(words in message for words in IAM_WORDING) else "no grant"
+    from_iam = not message.startswith(NO_GRANT) and any(words in message for words in IAM_WORDING)
+    return "permission missing" if from_iam else "no grant"
 
 
 def translated(error: ClientError | BotoCoreError, call: str, region: str, label: str, what: str) -> AccessGrantsError:
@@ -89,7 +116,7 @@ def translated(error: ClientError | BotoCoreError, call: str, region: str, label
             hint = hint or "the caller's own credentials were not accepted: sign in again or renew them"
             return CallerCredentialsError(f"{said}; {hint}")
         return ServiceFailure(f"{said}; {hint}" if hint else said)
-    if isinstance(error, ParamValidationError):
+    if isinstance(error, WRONG_SETTING):
         return ConfigurationError(f"{asked}, could not be made: {error}")
     if isinstance(error, UnreadableAnswer):
         return MalformedAnswer(f"{asked}: {error}")
@@ -98,8 +125,22 @@ def translated(error: ClientError | BotoCoreError, call: str, region: str, label
     return ServiceFailure(f"{asked}, failed: {error}")
 
 
-def same_failure(failure: ServiceFailure) -> ServiceFailure:
-    """Return a new error for somebody else who waited for the same call, so that no traceback grows."""
-    again = type(failure)(*failure.args)
+def concerns_all(failure: ServiceFailure) -> bool:
+    """Tell whether a failure would meet every request alike, rather than the one target that was asked for."""
+    if isinstance(failure, (Unreachable, CallerCredentialsError)):
+        return True
+    cause = failure.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    status = cause.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status == 429 or status >= 500 or str(cause.response.get("Error", {}).get("Code")) in THROTTLED
+
+
+def same_failure(failure: ServiceFailure, waiting: str) -> ServiceFailure:
+    """Return a new error for somebody else who waited for the same call, so that no traceback grows.
+
+    ``waiting`` says who: ``"GetObject on 's3://b/k'"``.
+    """
+    again = type(failure)(f"{failure} ({waiting} waited for this call)")
     again.__cause__ = failure.__cause__
     return again

@@ -17,7 +17,7 @@ from .cache import Vended
 from .config import AccessGrantsConfig
 from .decision import Outcome, Source
 from .exceptions import AccessDenied, NoInstance, PermissionMissing, ServiceFailure
-from .failures import same_failure
+from .failures import concerns_all, same_failure
 from .memory import Denial, Flight, FlightKey, Memory
 from .steps import Ask, Rules, Step, Wait
 
@@ -93,11 +93,22 @@ def nearer_grant(memory: Memory, ask: Ask, used: Vended, rules: Rules) -> Genera
     """
     if used.scope == ask.target or rules.config.privilege == "Minimal":
         return False
-    with memory.lock:
-        if not memory.may_recheck(ask.permission, used.scope, ask.target, rules.clock()):
-            return False
+    key: FlightKey = ("nearer", ask.permission, ask.target)
+    while True:
+        now = rules.clock()
+        with memory.lock:
+            held = memory.credentials.find(ask.permission, ask.target, now)
+            if held is not None and held.scope != used.scope and now < held.renew_at:
+                return True
+            if key not in memory.flights and not memory.may_recheck(ask.permission, used.scope, ask.target, now):
+                return False
+            flight, leading = memory.join(key)
+        if leading:
+            break
+        yield Wait(flight)
     try:
-        found = yield from vend(memory, ask, rules, used)
+        with memory.leading(key, flight):
+            found = yield from vend(memory, ask, rules, used)
     except ServiceFailure as failure:
         logger.warning("S3 refused %s under the grant %r, and %s", ask.operation, str(used.scope), failure)
         return False
@@ -110,57 +121,43 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
     while True:
         now = rules.clock()
         with memory.lock:
-            held = memory.credentials.find(ask.permission, ask.target)
+            held = memory.credentials.find(ask.permission, ask.target, now)
             usable = held is not None and now < held.renew_at
             key = _flight_key(memory, ask, held, waited_for, rules)
-            flight = memory.flights.get(key)
             if held is not None and usable:
-                if flight is not None or now < held.refresh_at:
+                if key in memory.flights or now < held.refresh_at:
                     held.used_at = now
                     return held, "cache"
             else:
                 denial = memory.denial(ask.permission, ask.target, now)
                 if denial is not None:
                     return denial, "cache"
-            leading = flight is None
-            if flight is None:
-                flight = memory.flights[key] = Flight()
+            flight, leading = memory.join(key)
         if leading:
-            return (yield from _lead(flight, key, memory, ask, held if usable else None, held, rules))
+            return (yield from _lead(flight, key, memory, ask, held, rules))
         yield Wait(flight)
-        if flight.failure is not None:
-            raise same_failure(flight.failure)
-        if flight.landed:
+        if flight.failure is not None and (key == _single(ask) or concerns_all(flight.failure)):
+            raise same_failure(flight.failure, f"{ask.operation} on {str(ask.target)!r}")
+        if flight.landed or flight.failure is not None:
             waited_for.add(key)
 
 
 def _lead(
-    flight: Flight,
-    key: FlightKey,
-    memory: Memory,
-    ask: Ask,
-    usable: Vended | None,
-    stale: Vended | None,
-    rules: Rules,
+    flight: Flight, key: FlightKey, memory: Memory, ask: Ask, held: Vended | None, rules: Rules
 ) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
-    """Make the call the others wait for. What is still ``usable`` outlives a call that brings nothing new."""
+    """Make the call the others wait for. What is still usable after a call that brings nothing stays in use."""
     try:
-        found = yield from vend(memory, ask, rules, stale)
-        flight.landed = True
+        with memory.leading(key, flight):
+            found = yield from vend(memory, ask, rules, held)
+            flight.landed = True
     except ServiceFailure as failure:
-        flight.failure = failure
-        if usable is None:
+        if held is None or rules.clock() >= held.renew_at:
             raise
-        _keep(usable, str(failure), rules)
-        return usable, "cache"
-    finally:
-        with memory.lock:
-            if memory.flights.get(key) is flight:
-                del memory.flights[key]
-        flight.done.set_result(None)
-    if usable is not None and isinstance(found, Denial):
-        _keep(usable, found.reason, rules)
-        return usable, "cache"
+        _keep(held, str(failure), rules)
+        return held, "cache"
+    if isinstance(found, Denial) and held is not None and rules.clock() < held.renew_at:
+        _keep(held, found.reason, rules)
+        return held, "cache"
     return found, "vended"
 
 
@@ -180,7 +177,7 @@ def _flight_key(memory: Memory, ask: Ask, held: Vended | None, waited_for: set[F
     by that many folders and fly side by side (64 grants: two rounds). What a group's answer does not cover flies
     by itself.
     """
-    single: FlightKey = (ask.permission, ask.target)
+    single = _single(ask)
     coarse = single
     if held is not None:
         coarse = (ask.permission, held.scope)
@@ -191,3 +188,8 @@ def _flight_key(memory: Memory, ask: Ask, held: Vended | None, waited_for: set[F
         elif (depth := depths[ask.permission]) is not None:
             coarse = (ask.permission, ask.target.bucket, *ask.target.key.split("/", depth)[:depth])
     return single if coarse in waited_for else coarse
+
+
+def _single(ask: Ask) -> FlightKey:
+    """Return the key of the flight that is about this target alone."""
+    return (ask.permission, ask.target)

@@ -14,28 +14,28 @@ from collections.abc import Callable
 
 __all__ = ["in_forked_children", "leaf_lock"]
 
-# Lists of weak references rather than weak sets: copying a list can't be disturbed by a thread that appends.
-_leaves: list[weakref.ref[threading.Lock]] = []
+# By identity, each taken out by its own weak reference when it dies: single steps that no other thread can cut in two.
+_leaves: dict[int, weakref.ref[threading.Lock]] = {}
+_callbacks: dict[int, weakref.WeakMethod[Callable[[], None]]] = {}
 _held: list[threading.Lock] = []
-_callbacks: list[weakref.WeakMethod[Callable[[], None]]] = []
 
 
 def leaf_lock() -> threading.Lock:
     """Return a lock that is taken on its own and only for a moment."""
     lock = threading.Lock()
-    _leaves[:] = [one for one in _leaves if one() is not None]
-    _leaves.append(weakref.ref(lock))
+    key = id(lock)
+    _leaves[key] = weakref.ref(lock, lambda _: _leaves.pop(key, None))
     return lock
 
 
 def in_forked_children(method: Callable[[], None]) -> None:
     """Have a bound method called in each forked child, as long as its object lives."""
-    _callbacks[:] = [one for one in _callbacks if one() is not None]
-    _callbacks.append(weakref.WeakMethod(method))
+    key = id(getattr(method, "__self__", method))
+    _callbacks[key] = weakref.WeakMethod(method, lambda _: _callbacks.pop(key, None))
 
 
 def _before() -> None:
-    locks = [lock for lock in (one() for one in list(_leaves)) if lock is not None]
+    locks = [lock for lock in (one() for one in list(_leaves.values())) if lock is not None]
     for lock in locks:
         lock.acquire()
     _held[:] = locks
@@ -49,7 +49,7 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     _in_parent()
-    for callback in (one() for one in list(_callbacks)):
+    for callback in (one() for one in list(_callbacks.values())):
         if callback is not None:
             callback()
 

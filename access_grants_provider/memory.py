@@ -10,7 +10,9 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Literal, NamedTuple, Protocol
 
 from .cache import CredentialCache, Vended
@@ -80,7 +82,7 @@ class Flight:
 class BucketFacts:
     """What one requester knows of one bucket."""
 
-    __slots__ = ("accounts", "denial", "depths", "grants", "grants_until", "region", "region_until")
+    __slots__ = ("accounts", "denial", "depths", "grants", "grants_at", "grants_until", "region", "region_until")
 
     def __init__(self) -> None:
         self.region: str | None = None
@@ -88,6 +90,7 @@ class BucketFacts:
         self.accounts: dict[str, str] = {}
         self.denial: Denial | None = None
         self.grants: tuple[tuple[Permission, GrantScope], ...] | None = None
+        self.grants_at: tuple[str, str] | None = None
         self.grants_until = 0.0
         self.depths: dict[Permission, int | None] = {}
 
@@ -126,11 +129,33 @@ class Memory:
     def warm(self, permission: Permission, target: Target, now: float) -> Vended | None:
         """Return credentials that serve the request and need no thought. Takes the lock itself."""
         with self.lock:
-            vended = self.credentials.find(permission, target)
+            vended = self.credentials.find(permission, target, now)
         if vended is None or now >= vended.refresh_at:
             return None
         vended.used_at = now
         return vended
+
+    def join(self, key: FlightKey) -> tuple[Flight, bool]:
+        """Return the flight under ``key``, and whether the caller is to lead it because nobody does."""
+        flight = self.flights.get(key)
+        if flight is not None:
+            return flight, False
+        flight = self.flights[key] = Flight()
+        return flight, True
+
+    @contextmanager
+    def leading(self, key: FlightKey, flight: Flight) -> Iterator[None]:
+        """End a flight with the block, whatever happens in it. Takes the lock itself."""
+        try:
+            yield
+        except ServiceFailure as failure:
+            flight.failure = failure
+            raise
+        finally:
+            with self.lock:
+                if self.flights.get(key) is flight:
+                    del self.flights[key]
+            flight.done.set_result(None)
 
     def bucket(self, name: str) -> BucketFacts:
         """Return the facts of a bucket, empty ones where it is new."""
@@ -155,6 +180,7 @@ class Memory:
             "no grant",
             f"none of the grants the caller ({self.label}) has in this bucket gives {permission} on {str(target)!r}",
             facts.grants_until,
+            *(facts.grants_at or ()),
         )
 
     def deny(self, permission: Permission, target: Target, denial: Denial) -> None:

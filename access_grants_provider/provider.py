@@ -19,7 +19,7 @@ from .flow import Verdict
 from .forks import leaf_lock
 from .memory import Store
 from .operations import Access
-from .scopes import SCHEME, GrantScope, MalformedScope, Permission, Target
+from .scopes import PERMISSIONS, SCHEME, GrantScope, MalformedScope, Permission, Target
 from .steps import Rules
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 # After so many buckets the warnings start over; the set must not grow for ever.
 MAX_WARNED = 10_000
-PERMISSIONS: tuple[Permission, ...] = ("READ", "WRITE", "READWRITE")
 
 
 @dataclass(frozen=True)

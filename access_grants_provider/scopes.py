@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["GrantScope", "MalformedScope", "Permission", "Target", "common_prefix", "permits"]
+__all__ = ["PERMISSIONS", "GrantScope", "MalformedScope", "Permission", "Target", "common_prefix", "permits"]
 
 Permission = Literal["READ", "WRITE", "READWRITE"]
+PERMISSIONS: tuple[Permission, ...] = ("READ", "WRITE", "READWRITE")
 
 SCHEME = "s3://"
 

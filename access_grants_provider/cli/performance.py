@@ -38,7 +38,7 @@ def perform(no_color: bool, check_interrupt: Callable[[], None]) -> bool:
         providers: list[AccessGrantsProvider] = []
         clients: dict[str, S3Client] = {}
         for fallback in dict.fromkeys(step.fallback for step in steps):
-            config = AccessGrantsConfig(fallback, endpoint_url=server.url, on_decision=decisions.append)
+            config = AccessGrantsConfig(fallback=fallback, endpoint_url=server.url, on_decision=decisions.append)
             session = server.session(caller)
             provider = register(session, config=config)
             closing.callback(provider.unregister)

@@ -199,8 +199,8 @@ def test_who_waited_gets_an_error_of_its_own_with_the_same_cause(kind: type[Serv
     cause = ValueError("below")
     failure = kind("it broke")
     failure.__cause__ = cause
-    again = same_failure(failure)
+    again = same_failure(failure, "GetObject on 's3://b/k'")
     assert again is not failure
-    assert (type(again), str(again)) == (kind, "it broke")
+    assert (type(again), str(again)) == (kind, "it broke (GetObject on 's3://b/k' waited for this call)")
     assert again.__cause__ is cause
     assert again.__traceback__ is None
