@@ -56,7 +56,7 @@ class InternalClients:
         self._session: Session | None = None
         self._clients: dict[tuple[Any, ...], BaseClient] = {}
         self._parameters: frozenset[str] | None = None
-        in_forked_children(self._start_over)
+        in_forked_children(self, InternalClients._start_over)
 
     def get(self, service: str, region: str, shape: ClientShape, config: AccessGrantsConfig) -> BaseClient:
         """Return the client for a service (``"s3control"``, ``"sts"``, ``"s3"``) in a region."""

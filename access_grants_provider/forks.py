@@ -11,27 +11,38 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 __all__ = ["in_forked_children", "leaf_lock"]
 
+Owner = TypeVar("Owner")
+
 # By identity, each taken out by its own weak reference when it dies: single steps that no other thread can cut in two.
 _leaves: dict[int, weakref.ref[threading.Lock]] = {}
-_callbacks: dict[int, weakref.WeakMethod[Callable[[], None]]] = {}
+_callbacks: dict[int, tuple[weakref.ref[Any], Callable[[Any], None]]] = {}
 _held: list[threading.Lock] = []
 
 
 def leaf_lock() -> threading.Lock:
     """Return a lock that is taken on its own and only for a moment."""
     lock = threading.Lock()
-    key = id(lock)
-    _leaves[key] = weakref.ref(lock, lambda _: _leaves.pop(key, None))
+    _leaves[id(lock)] = weakref.ref(lock, _remover(_leaves, id(lock)))
     return lock
 
 
-def in_forked_children(method: Callable[[], None]) -> None:
-    """Have a bound method called in each forked child, as long as its object lives."""
-    key = id(getattr(method, "__self__", method))
-    _callbacks[key] = weakref.WeakMethod(method, lambda _: _callbacks.pop(key, None))
+def in_forked_children(owner: Owner, callback: Callable[[Owner], None]) -> None:
+    """Have ``callback`` called with ``owner`` in each forked child, as long as the owner lives."""
+    _callbacks[id(owner)] = (weakref.ref(owner, _remover(_callbacks, id(owner))), callback)
+
+
+def _remover(registry: dict[int, Any], key: int) -> Callable[[object], None]:
+    # Bound here: at the interpreter's end the module's names are gone before the last weak references.
+    remove = registry.pop
+
+    def gone(_: object) -> None:
+        remove(key, None)
+
+    return gone
 
 
 def _before() -> None:
@@ -49,9 +60,10 @@ def _in_parent() -> None:
 
 def _in_child() -> None:
     _in_parent()
-    for callback in (one() for one in list(_callbacks.values())):
-        if callback is not None:
-            callback()
+    for reference, callback in list(_callbacks.values()):
+        owner = reference()
+        if owner is not None:
+            callback(owner)
 
 
 if hasattr(os, "register_at_fork"):

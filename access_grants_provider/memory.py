@@ -218,7 +218,7 @@ class Store:
         self._digest_key = secrets.token_bytes(32)
         self._limit = MAX_CREDENTIALS[privilege]
         self._memories: OrderedDict[bytes, Memory] = OrderedDict()
-        in_forked_children(self._abandon_flights)
+        in_forked_children(self, Store._abandon_flights)
 
     def memory(self, digest: bytes, label: str) -> Memory:
         """Return the memory of the requester with this digest, a new one at first."""

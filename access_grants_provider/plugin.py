@@ -51,7 +51,7 @@ class _Registry:
         self.hooks: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[ClientHook]]
         self.hooks = weakref.WeakKeyDictionary()
         self.autoloaded: dict[AccessGrantsConfig, AccessGrantsProvider] = {}
-        in_forked_children(self._unlock)
+        in_forked_children(self, _Registry._unlock)
 
     def _unlock(self) -> None:
         self.lock = threading.RLock()
