@@ -105,7 +105,8 @@ class AccessGrantsProvider:
         """Say how a request would be signed, without making it.
 
         ``operation`` is ``"get_object"`` or ``"GetObject"``; ``params`` are its parameters, as many as decide its
-        target. Access Grants is asked, and what it answers remembered, as for the request itself. Outcome ``"denied"``
+        target. Access Grants is asked, and what it answers remembered, as for the request itself; before a refusal that
+        includes the look-up of the bucket's region by HeadBucket. Outcome ``"denied"``
         stands for the error the request would raise. Raises :class:`ConfigurationError` for an unknown operation or
         a missing parameter and :class:`ServiceFailure` as the request would.
         """

@@ -214,7 +214,8 @@ def test_a_sum_that_does_not_agree_with_the_server_makes_the_exit_code_1(monkeyp
     monkeypatch.setattr(story, "steps", lambda: STEPS[:1])
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
-    assert "control calls that the package counts: expected 2, came 0" in done.stdout
+    # Two, or three where botocore does not know InstanceScope.
+    assert re.search(r"control calls that the package counts: expected [23], came 0", done.stdout)
     assert "All 1 line came out right, but not the sum." in done.stdout
 
 
