@@ -18,7 +18,7 @@ from .memory import DENIAL_SECONDS, BucketFacts, Denial, Memory
 from .scopes import PERMISSIONS, GrantScope, MalformedScope, permits
 from .steps import Answer, Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Vend, Wait
 
-__all__ = ["vend"]
+__all__ = ["is_account", "vend"]
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Ru
     """Ask the instance of one region with the fewest calls."""
     account_id = rules.config.account_id or facts.accounts.get(region)
     if account_id is None:
-        account_id = yield from _caller_account(memory, region)
+        account_id = yield from _caller_account(memory, region, rules)
         if not rules.knows_everywhere():
             owner = yield from _instance_owner(account_id, region, memory, ask, rules)
             if isinstance(owner, Denial):
@@ -101,7 +101,7 @@ def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Ru
 
 def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
     """After a no of the caller's own and the shared instances, ask the bucket's owner if that is somebody else."""
-    caller = yield from _caller_account(memory, region)
+    caller = yield from _caller_account(memory, region, rules)
     owner = yield from _instance_owner(caller, region, memory, ask, rules)
     if isinstance(owner, Denial):
         # Nobody else's then: the next "no" is not worth another look.
@@ -113,27 +113,30 @@ def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, 
     return (yield from _ask_account(owner, region, memory, ask, rules))
 
 
-def _caller_account(memory: Memory, region: str) -> Generator[Step, Any, str]:
+def _caller_account(memory: Memory, region: str, rules: Rules) -> Generator[Step, Any, str]:
     """Return the requester's account; however many buckets are cold at once, STS is asked once."""
-    key = ("account",)
     while memory.account_id is None:
-        with memory.lock:
-            flight, leading = memory.join(key)
-        if not leading:
-            yield Wait(flight)
-            if flight.failure is not None:
-                raise same_failure(flight.failure, "another request")
-            continue
-        with memory.leading(key, flight):
-            try:
-                answer = yield CallerAccount(region)
-            except (ClientError, BotoCoreError) as error:
-                what = "for the caller's account"
-                raise translated(error, "sts:GetCallerIdentity", region, memory.label, what) from error
-            if not _is_account(answer):
-                raise MalformedAnswer(f"sts:GetCallerIdentity in {region} answered with the account {answer!r}")
-            memory.account_id = answer
+        with memory.flight(rules.who()) as mine:
+            with memory.lock:
+                flight = memory.board(("account",), mine)
+            if flight is mine or flight.leader == mine.leader:
+                memory.account_id = yield from _ask_sts(memory, region)
+                break
+        yield Wait(flight)
+        if flight.failure is not None:
+            raise same_failure(flight.failure, "another request")
     return memory.account_id
+
+
+def _ask_sts(memory: Memory, region: str) -> Generator[Step, Any, str]:
+    try:
+        answer = yield CallerAccount(region)
+    except (ClientError, BotoCoreError) as error:
+        what = "for the caller's account"
+        raise translated(error, "sts:GetCallerIdentity", region, memory.label, what) from error
+    if not is_account(answer):
+        raise MalformedAnswer(f"sts:GetCallerIdentity in {region} answered with the account {answer!r}")
+    return str(answer)
 
 
 def _instance_owner(
@@ -263,8 +266,9 @@ def _learn_grants(
 def _account_in(arn: object) -> str | None:
     """Return the account an ARN names; None where it names none."""
     parts = arn.split(":") if isinstance(arn, str) else []
-    return parts[4] if len(parts) > 5 and _is_account(parts[4]) else None
+    return parts[4] if len(parts) > 5 and is_account(parts[4]) else None
 
 
-def _is_account(text: object) -> bool:
+def is_account(text: object) -> bool:
+    """Tell whether something is the id of an AWS account, 12 digits."""
     return isinstance(text, str) and len(text) == 12 and text.isascii() and text.isdigit()

@@ -109,19 +109,22 @@ class PrefixIndex:
 
     def put(self, prefix: str, vended: Vended) -> None:
         """Store, in place of what was there."""
-        if prefix not in self._credentials:
-            self._names.insert(bisect_left(self._names, prefix), prefix)
+        # In this order, whoever comes in between finds no name without credentials.
+        known = prefix in self._credentials
         self._credentials[prefix] = vended
+        if not known:
+            self._names.insert(bisect_left(self._names, prefix), prefix)
 
     def remove(self, prefix: str) -> None:
         """Forget a prefix that is stored."""
-        del self._credentials[prefix]
         del self._names[bisect_left(self._names, prefix)]
+        del self._credentials[prefix]
 
     def keep(self, wanted: Callable[[Vended], bool]) -> None:
         """Forget all but the wanted, in one pass."""
-        self._credentials = {prefix: one for prefix, one in self._credentials.items() if wanted(one)}
-        self._names = [name for name in self._names if name in self._credentials]
+        kept = {prefix: one for prefix, one in self._credentials.items() if wanted(one)}
+        self._names = [name for name in self._names if name in kept]
+        self._credentials = kept
 
     def __len__(self) -> int:
         return len(self._names)

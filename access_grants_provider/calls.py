@@ -6,6 +6,7 @@ identity: whoever a call is made for is one of its parameters, so an identity ca
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -62,6 +63,14 @@ class ClientShape(NamedTuple):
     options: tuple[tuple[str, Any], ...]
     verify: Any
     s3_endpoint_url: str | None
+
+    def __repr__(self) -> str:
+        # A proxy's address may hold a password.
+        return f"<ClientShape of {len(self.options)} options>"
+
+    def digest(self) -> bytes:
+        """Return what stands for the shape as a key."""
+        return hashlib.sha256(repr(tuple(self)).encode()).digest()
 
     @classmethod
     def of(cls, client: BaseClient) -> ClientShape:

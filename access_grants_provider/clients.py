@@ -61,7 +61,7 @@ class InternalClients:
     def get(self, service: str, region: str, shape: ClientShape, config: AccessGrantsConfig) -> BaseClient:
         """Return the client for a service (``"s3control"``, ``"sts"``, ``"s3"``) in a region."""
         endpoint_url = shape.endpoint_url(service, config)
-        key = (service, region, endpoint_url, repr(shape))
+        key = (service, region, endpoint_url, shape.digest())
         client = self._clients.get(key)
         if client is None:
             with self._lock:

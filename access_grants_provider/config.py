@@ -111,6 +111,9 @@ class AccessGrantsConfig:
             raise _refused("on_decision", self.on_decision, "a callable that takes one Decision")
 
 
+# A name or an address, without user and password: those would end up in errors and logs.
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
 NAMES = tuple(field.name for field in fields(AccessGrantsConfig))
 
 
@@ -185,9 +188,11 @@ def _is_url(text: object) -> bool:
         return False
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 0) >= 0
+        port = parts.port
     except ValueError:
         return False
+    host = parts.netloc if port is None else parts.netloc.removesuffix(f":{port}")
+    return parts.scheme in ("http", "https") and HOST.fullmatch(host) is not None
 
 
 def _refused(name: str, value: object, allowed: str) -> ConfigurationError:

@@ -34,7 +34,7 @@ __all__ = ["UnreadableAnswer", "concerns_all", "refusal", "same_failure", "trans
 class UnreadableAnswer(BotoCoreError):
     """What the edges make of an answer that botocore can't parse (its own parser error is no BotoCoreError)."""
 
-    fmt = "the answer can't be read: {error}"
+    fmt = "the answer can't be read, it is cut off or no XML"
 
 
 NO_INSTANCE = frozenset({"AccessGrantsInstanceNotExistsError", "AccessGrantsInstanceNotExists"})
@@ -76,6 +76,7 @@ WRONG_SETTING = (
     UnsupportedS3ControlConfigurationError,
 )
 
+TRY_AGAIN = "try again later, or set fallback='always' to sign as the caller meanwhile"
 HINTS = {
     "StsNotAuthorizedError": "the location's IAM role does not trust S3 Access Grants",
     "StsPackedPolicyTooLargeError": "the grant's scope is too long for a session policy",
@@ -108,21 +109,25 @@ def translated(error: ClientError | BotoCoreError, call: str, region: str, label
     asked = f"{call} in {region} {what}, asked as {label}"
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
-        code = str(details.get("Code", "no code"))
+        code = one_line(details.get("Code", "no code"))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "no status")
-        said = f"{asked}, failed with {code} ({status}): {details.get('Message', 'no message')}"
-        hint = HINTS.get(code)
+        said = f"{asked}, failed with {code} ({status}): {one_line(details.get('Message', 'no message'))}"
         if code in CALLER:
-            hint = hint or "the caller's own credentials were not accepted: sign in again or renew them"
+            hint = HINTS.get(code, "the caller's own credentials were not accepted: sign in again or renew them")
             return CallerCredentialsError(f"{said}; {hint}")
-        return ServiceFailure(f"{said}; {hint}" if hint else said)
+        return ServiceFailure(f"{said}; {HINTS.get(code, TRY_AGAIN)}")
     if isinstance(error, WRONG_SETTING):
         return ConfigurationError(f"{asked}, could not be made: {error}")
     if isinstance(error, UnreadableAnswer):
-        return MalformedAnswer(f"{asked}: {error}")
+        return MalformedAnswer(f"{asked}: {error}; is that S3 Control which answers at endpoint_url?")
     if isinstance(error, (HTTPClientError, ConnectionError)):
-        return Unreachable(f"{asked}, got no answer: {error}")
-    return ServiceFailure(f"{asked}, failed: {error}")
+        return Unreachable(f"{asked}, got no answer: {one_line(error)}; check the network, the proxy and endpoint_url")
+    return ServiceFailure(f"{asked}, failed: {one_line(error)}; {TRY_AGAIN}")
+
+
+def one_line(text: object) -> str:
+    """Return a foreign text with its control characters escaped: what the service quotes may not forge a log line."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
 
 
 def concerns_all(failure: ServiceFailure) -> bool:

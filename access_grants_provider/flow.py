@@ -96,23 +96,24 @@ def nearer_grant(memory: Memory, ask: Ask, used: Vended, rules: Rules) -> Genera
     key: FlightKey = ("nearer", ask.permission, ask.target)
     while True:
         now = rules.clock()
-        with memory.lock:
-            held = memory.credentials.find(ask.permission, ask.target, now)
-            if held is not None and held.scope != used.scope and now < held.renew_at:
-                return True
-            if key not in memory.flights and not memory.may_recheck(ask.permission, used.scope, ask.target, now):
-                return False
-            flight, leading = memory.join(key)
-        if leading:
-            break
+        with memory.flight(rules.who()) as mine:
+            with memory.lock:
+                held = memory.credentials.find(ask.permission, ask.target, now)
+                if held is not None and held.scope != used.scope and now < held.renew_at:
+                    return True
+                if key not in memory.flights and not memory.may_recheck(ask.permission, used.scope, ask.target, now):
+                    return False
+                flight = memory.board(key, mine)
+            if flight is mine:
+                try:
+                    found = yield from vend(memory, ask, rules, used)
+                except ServiceFailure as failure:
+                    logger.warning("S3 refused %s under the grant %r, and %s", ask.operation, str(used.scope), failure)
+                    return False
+                return isinstance(found, Vended) and found.scope != used.scope
+        if flight.leader == rules.who():
+            return False
         yield Wait(flight)
-    try:
-        with memory.leading(key, flight):
-            found = yield from vend(memory, ask, rules, used)
-    except ServiceFailure as failure:
-        logger.warning("S3 refused %s under the grant %r, and %s", ask.operation, str(used.scope), failure)
-        return False
-    return isinstance(found, Vended) and found.scope != used.scope
 
 
 def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
@@ -120,21 +121,23 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
     waited_for: set[FlightKey] = set()
     while True:
         now = rules.clock()
-        with memory.lock:
-            held = memory.credentials.find(ask.permission, ask.target, now)
-            usable = held is not None and now < held.renew_at
-            key = _flight_key(memory, ask, held, waited_for, rules)
-            if held is not None and usable:
-                if key in memory.flights or now < held.refresh_at:
-                    held.used_at = now
-                    return held, "cache"
-            else:
-                denial = memory.denial(ask.permission, ask.target, now)
-                if denial is not None:
-                    return denial, "cache"
-            flight, leading = memory.join(key)
-        if leading:
-            return (yield from _lead(flight, key, memory, ask, held, rules))
+        with memory.flight(rules.who()) as mine:
+            with memory.lock:
+                held = memory.credentials.find(ask.permission, ask.target, now)
+                usable = held is not None and now < held.renew_at
+                key = _flight_key(memory, ask, held, waited_for, rules)
+                if held is not None and usable:
+                    if key in memory.flights or now < held.refresh_at:
+                        held.used_at = now
+                        return held, "cache"
+                else:
+                    denial = memory.denial(ask.permission, ask.target, now)
+                    if denial is not None:
+                        return denial, "cache"
+                flight = memory.board(key, mine)
+            # Coming again in the middle of one's own call, one asks alone rather than wait for oneself.
+            if flight is mine or flight.leader == mine.leader:
+                return (yield from _lead(mine, memory, ask, held, rules))
         yield Wait(flight)
         if flight.failure is not None and (key == _single(ask) or concerns_all(flight.failure)):
             raise same_failure(flight.failure, f"{ask.operation} on {str(ask.target)!r}")
@@ -143,14 +146,14 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
 
 
 def _lead(
-    flight: Flight, key: FlightKey, memory: Memory, ask: Ask, held: Vended | None, rules: Rules
+    mine: Flight, memory: Memory, ask: Ask, held: Vended | None, rules: Rules
 ) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
     """Make the call the others wait for. What is still usable after a call that brings nothing stays in use."""
     try:
-        with memory.leading(key, flight):
-            found = yield from vend(memory, ask, rules, held)
-            flight.landed = True
+        found = yield from vend(memory, ask, rules, held)
+        mine.landed = True
     except ServiceFailure as failure:
+        mine.failure = failure
         if held is None or rules.clock() >= held.renew_at:
             raise
         _keep(held, str(failure), rules)

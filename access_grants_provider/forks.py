@@ -18,14 +18,18 @@ __all__ = ["in_forked_children", "leaf_lock"]
 Owner = TypeVar("Owner")
 
 # By identity, each taken out by its own weak reference when it dies: single steps that no other thread can cut in two.
-_leaves: dict[int, weakref.ref[threading.Lock]] = {}
+_leaves: dict[int, weakref.ref[threading.RLock]] = {}
 _callbacks: dict[int, tuple[weakref.ref[Any], Callable[[Any], None]]] = {}
-_held: list[threading.Lock] = []
+_held: list[threading.RLock] = []
 
 
-def leaf_lock() -> threading.Lock:
-    """Return a lock that is taken on its own and only for a moment."""
-    lock = threading.Lock()
+def leaf_lock() -> threading.RLock:
+    """Return a lock that is taken on its own and only for a moment.
+
+    Re-entrant, because a signal handler or a collected object's ``__del__`` may come in at any time in the thread that
+    holds it; so what it guards has to be whole after each single step.
+    """
+    lock = threading.RLock()
     _leaves[id(lock)] = weakref.ref(lock, _remover(_leaves, id(lock)))
     return lock
 

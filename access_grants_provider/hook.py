@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import botocore
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import ClientError
 from botocore.handlers import handle_copy_source_param
 from botocore.parsers import ResponseParserError
 
-from .cache import Vended
+from .attempts import ATTEMPT, NOTHING, Attempt, may_say_expired, rewound, says_expired, signing_region, start_clean
 from .calls import ClientShape, answer_of, answer_of_error, call_for
 from .decision import Decision
 from .exceptions import ConfigurationError, ServiceFailure
 from .failures import UnreadableAnswer
 from .flow import Verdict, decide, denied, find, nearer_grant, refused
 from .memory import Denial
-from .operations import Access, access_of, access_of_post
+from .operations import Access, access_of, access_of_post, unsupported_bucket
 from .provider import AccessGrantsProvider, VendedCredentials, decision_of
 from .requester import Requester
 from .scopes import Permission, Target
@@ -36,24 +36,8 @@ __all__ = ["ClientHook"]
 logger = logging.getLogger(__name__)
 Returned = TypeVar("Returned")
 
-# Where a request's context keeps what the last attempt was signed with.
-ATTEMPT = "access_grants_attempt"
 # Signatures that no grant's credentials can make: S3 Express sessions, multi-Region access points, bearer tokens.
 FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "bearer")
-PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
-
-NOTHING: Mapping[str, Any] = {}
-EXPIRED = ("ExpiredToken", "InvalidToken")
-
-
-class Attempt(NamedTuple):
-    """How one attempt of a request was signed; ``recovered`` once it was sent again because S3 refused that."""
-
-    vended: Vended
-    from_cache: bool
-    access: Access
-    requester: Requester
-    recovered: bool
 
 
 class ClientHook:
@@ -93,11 +77,11 @@ class ClientHook:
     ) -> None:
         """Handle ``before-sign.s3``: put the grant's credentials into the request's signing context, or nothing."""
         context = request.context
-        recovered = _start_clean(context) if ATTEMPT in context else False
+        recovered = start_clean(context) if ATTEMPT in context else False
         access = self._access(context, operation_name, signature_version, request_signer)
         if access.permission is None:
             self.provider.count("unsupported")
-            self.provider.report(operation_name, access, None, Verdict("unsupported", reason=access.reason), "")
+            self.provider.report(operation_name, access, None, Verdict("unsupported", reason=access.reason))
             return
         requester = self._requester_of(request_signer)
         target, from_cache = access.target, True
@@ -108,14 +92,15 @@ class ClientHook:
         if vended is not None and not self.provider.reports():
             self.provider.count("cache_hits")
         else:
-            region = _signing_region(context, request_signer)
+            region = signing_region(context, request_signer)
             if vended is not None:
                 verdict = Verdict("granted", vended, "cache")
             elif target is None:
                 verdict = self._two_buckets(operation_name, access)
             else:
                 verdict = self._decide(Ask(operation_name, access.permission, target, region), requester)
-            self._settle(operation_name, access, region, verdict, requester)
+            bucket = context["s3_redirect"]["params"]["Bucket"]
+            self._settle(operation_name, access, region, verdict, bucket, requester.memory.label)
             vended, from_cache = verdict.vended, verdict.source == "cache"
         if vended is not None:
             context["signing"] = {**context.get("signing", NOTHING), "request_credentials": vended.signer}
@@ -129,11 +114,15 @@ class ClientHook:
         if attempt is None or attempt.recovered or response is None or response[0].status_code < 400:
             return None
         memory = attempt.requester.memory
-        region = _signing_region(request_dict["context"], self._signer)
+        region = signing_region(request_dict["context"], self._signer)
         permission, target, _reason = attempt.access
         if permission is None or target is None:
             return None
-        if _says_expired(response, request_dict["method"], region):
+        if says_expired(response) or (
+            attempt.from_cache
+            and may_say_expired(response, request_dict["method"], region)
+            and self._may_recheck(attempt, permission, target)
+        ):
             logger.warning("S3 takes the credentials of %r for expired; renewing them", str(attempt.vended.scope))
             with memory.lock:
                 memory.credentials.drop(attempt.vended)
@@ -144,17 +133,25 @@ class ClientHook:
                 return None
         else:
             return None
-        if not _rewound(request_dict.get("body")):
+        if not rewound(request_dict.get("body")):
             return None
         request_dict["context"][ATTEMPT] = attempt._replace(recovered=True)
         self.provider.count("recovered")
         return 0
+
+    def _may_recheck(self, attempt: Attempt, permission: Permission, target: Target) -> bool:
+        memory, now = attempt.requester.memory, self.provider.rules.clock()
+        with memory.lock:
+            return memory.may_recheck(permission, attempt.vended.scope, target, now)
 
     def explain(self, operation: str, params: dict[str, Any]) -> Decision:
         """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""
         name = self._operations.get(operation, operation)
         if name not in self._operations.values():
             raise ConfigurationError(f"operation={operation!r} is unknown; S3 has 'get_object', or 'GetObject'")
+        for parameter in ("Bucket", "Key", "Prefix"):
+            if not isinstance(params.get(parameter, ""), str):
+                raise ConfigurationError(f"{parameter}={params[parameter]!r} is not allowed; it must be a text")
         # As botocore does with the parameters of a request before they reach its context.
         params = dict(params)
         handle_copy_source_param(params)
@@ -165,7 +162,7 @@ class ClientHook:
             raise ConfigurationError(f"operation={operation!r} needs the parameter {error.args[0]!r}") from None
         if access.permission is None:
             return decision_of(name, access, None, Verdict("unsupported", reason=access.reason))
-        region = _signing_region({}, self._signer)
+        region = signing_region({}, self._signer)
         if access.target is None:
             return decision_of(name, access, region, self._two_buckets(name, access))
         ask = Ask(name, access.permission, access.target, region)
@@ -175,8 +172,11 @@ class ClientHook:
         """Return credentials for a target; see :meth:`AccessGrantsProvider.credentials`."""
         if self._signer._credentials is None:
             raise ConfigurationError("the client has no credentials of its own to ask S3 Access Grants with")
+        reason = self._not_aws() or (unsupported_bucket(target.bucket) and "it is not a general purpose bucket") or None
+        if reason is not None:
+            raise ConfigurationError(f"no credentials for bucket {target.bucket!r}: {reason}")
         requester = self._requester_of(self._signer)
-        ask = Ask("GetDataAccess", permission, target, _signing_region({}, self._signer))
+        ask = Ask("GetDataAccess", permission, target, signing_region({}, self._signer))
         found, _ = self._run(find(requester.memory, ask, self.provider.rules), requester)
         if isinstance(found, Denial):
             raise denied(found, ask.operation)
@@ -201,20 +201,31 @@ class ClientHook:
             return access_of_post(params["Bucket"], form["key"])
         return access_of(operation, params)
 
+    def _not_aws(self) -> str | None:
+        if self._shape.s3_endpoint_url is None or self.provider.config.endpoint_url is not None:
+            return None
+        return f"{self._shape.s3_endpoint_url} is not AWS, and the option endpoint_url is not set"
+
     def _two_buckets(self, operation: str, access: Access) -> Verdict:
         return refused(Denial("two buckets", access.reason or ""), operation, self.provider.config)
 
     def _requester_of(self, signer: Any) -> Requester:
         """Return whoever the client would sign as right now."""
-        frozen = signer._credentials.get_frozen_credentials()
+        credentials = signer._credentials
+        frozen = credentials.get_frozen_credentials()
         known, store = self._requester, self.provider.store
         if known is not None and known.is_still(frozen, store):
             return known
-        if known is not None and known.store is store:
-            # Rotated: what was vended to the old credentials goes with them.
-            store.forget(known.digest)
-        self._requester = Requester(frozen, store)
-        return self._requester
+        requester = Requester(frozen, store)
+        if not isinstance(credentials, RefreshableCredentials):
+            # Whoever the client signs as may change from one request to the next and back.
+            self._requester = requester
+        elif credentials.get_frozen_credentials() == frozen:
+            # Rotated, and not merely seen late by this thread: what was vended to the old ones goes with them.
+            self._requester = requester
+            if known is not None and known.store is store:
+                store.forget(known.digest)
+        return requester
 
     def _decide(self, ask: Ask, requester: Requester) -> Verdict:
         try:
@@ -223,11 +234,11 @@ class ClientHook:
             self.provider.count("failed")
             raise
 
-    def _settle(self, operation: str, access: Access, region: str, verdict: Verdict, requester: Requester) -> None:
+    def _settle(self, operation: str, access: Access, region: str, verdict: Verdict, bucket: str, label: str) -> None:
         """Count and report a decision, and raise where it is a refusal."""
         provider = self.provider
         provider.count("cache_hits" if verdict.vended is not None and verdict.source == "cache" else verdict.outcome)
-        provider.report(operation, access, region, verdict, requester.memory.label)
+        provider.report(operation, access, region, verdict, bucket, label)
         if verdict.error is not None:
             raise verdict.error
 
@@ -238,14 +249,16 @@ class ClientHook:
             while True:
                 try:
                     answer = self._perform(step, requester)
-                # An interrupt, too, has to end the flight that others wait for.
-                except BaseException as error:  # noqa: BLE001, PERF203
+                except Exception as error:  # noqa: BLE001, PERF203  the generator judges it
                     step = steps.throw(error)
                 else:
                     step = steps.send(answer)
         except StopIteration as done:
             returned: Returned = done.value
             return returned
+        finally:
+            # After an interrupt too: it ends the flight that others wait for.
+            steps.close()
 
     def _perform(self, step: Step, requester: Requester) -> Any:
         if isinstance(step, Wait):
@@ -259,43 +272,11 @@ class ClientHook:
             response = getattr(client, call.method)(**call.parameters)
         except ClientError as error:
             return answer_of_error(step, error)
-        except ResponseParserError as error:
-            raise UnreadableAnswer(error=error) from error
+        except ResponseParserError:
+            response = None
+        if response is None:
+            # Raised out here, so that nothing leads to the parser's error: it quotes the answer, credentials and all.
+            raise UnreadableAnswer
         if isinstance(step, Vend):
             provider.count("vended")
         return answer_of(step, response, Credentials)
-
-
-def _start_clean(context: dict[str, Any]) -> bool:
-    """Take the last attempt's grant out of a retry's context; say whether the request was sent again for it."""
-    last: Attempt = context.pop(ATTEMPT)
-    signing = context.get("signing", {})
-    if signing.get("request_credentials") is last.vended.signer:
-        context["signing"] = {name: value for name, value in signing.items() if name != "request_credentials"}
-    return last.recovered
-
-
-def _signing_region(context: dict[str, Any], signer: Any) -> str:
-    region: str | None = context.get("signing", NOTHING).get("region") or signer.region_name
-    return "us-east-1" if region is None else PSEUDO_REGIONS.get(region, region)
-
-
-def _says_expired(response: tuple[Any, dict[str, Any]], method: str, region: str) -> bool:
-    """Tell whether S3 refused the credentials as such."""
-    http, parsed = response
-    if parsed.get("Error", {}).get("Code") in EXPIRED:
-        return True
-    # An answer to HEAD has no body, thus no code. S3 also answers 400 to a HEAD signed for the wrong region, and
-    # names the right one: that is the redirector's business.
-    return method == "HEAD" and http.status_code == 400 and http.headers.get("x-amz-bucket-region", region) == region
-
-
-def _rewound(body: Any) -> bool:
-    """Rewind a body as botocore will; where that fails, S3's refusal tells more than the failure to send again."""
-    if body is None or isinstance(body, (bytes, bytearray, str)):
-        return True
-    try:
-        body.seek(0)
-    except (AttributeError, OSError, ValueError):
-        return False
-    return True

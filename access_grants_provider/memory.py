@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import Literal, NamedTuple, Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, NamedTuple, Protocol
 
 from .cache import CredentialCache, Vended
 from .exceptions import ServiceFailure
@@ -68,12 +68,15 @@ class Flight:
     """One call under way that others wait for.
 
     ``landed`` says that an answer came, be it a denial; ``failure`` holds what went wrong. A flight that ended with
-    neither was abandoned by its leader, and whoever waited takes over.
+    neither was abandoned by its leader, and whoever waited takes over. ``leader`` is the thread or task that makes the
+    call: if it comes again in the middle of it (a signal handler, say), it must not wait for itself.
     """
 
-    __slots__ = ("done", "failure", "landed")
+    __slots__ = ("done", "failure", "key", "landed", "leader")
 
-    def __init__(self) -> None:
+    def __init__(self, leader: object) -> None:
+        self.leader = leader
+        self.key: FlightKey | None = None
         self.done: Future[None] = Future()
         self.landed = False
         self.failure: ServiceFailure | None = None
@@ -100,9 +103,10 @@ class BucketFacts:
         Without a list, or with an old one, there is always a chance. Whether a READ grant and a WRITE grant
         together answer a READWRITE request is not documented, so both together count as a chance.
         """
-        if self.grants is None or now >= self.grants_until:
+        grants = self.grants
+        if grants is None or now >= self.grants_until:
             return True
-        covering = [held for held, scope in self.grants if scope.covers(target)]
+        covering = [held for held, scope in grants if scope.covers(target)]
         if permission == "READWRITE":
             return "READWRITE" in covering or {"READ", "WRITE"} <= set(covering)
         return any(permits(held, permission) for held in covering)
@@ -114,9 +118,19 @@ class Memory:
     ``label`` names the requester in messages: the ends of the access key id, nothing secret.
     """
 
-    __slots__ = ("account_id", "buckets", "credentials", "denials", "flights", "label", "lock", "rechecks")
+    __slots__ = (
+        "__weakref__",
+        "account_id",
+        "buckets",
+        "credentials",
+        "denials",
+        "flights",
+        "label",
+        "lock",
+        "rechecks",
+    )
 
-    def __init__(self, lock: threading.Lock, label: str, limit: int) -> None:
+    def __init__(self, lock: AbstractContextManager[Any], label: str, limit: int) -> None:
         self.lock = lock
         self.label = label
         self.account_id: str | None = None
@@ -135,27 +149,28 @@ class Memory:
         vended.used_at = now
         return vended
 
-    def join(self, key: FlightKey) -> tuple[Flight, bool]:
-        """Return the flight under ``key``, and whether the caller is to lead it because nobody does."""
-        flight = self.flights.get(key)
-        if flight is not None:
-            return flight, False
-        flight = self.flights[key] = Flight()
-        return flight, True
-
     @contextmanager
-    def leading(self, key: FlightKey, flight: Flight) -> Iterator[None]:
-        """End a flight with the block, whatever happens in it. Takes the lock itself."""
+    def flight(self, leader: object) -> Iterator[Flight]:
+        """Provide a flight that may :meth:`board` within the block, and end it with the block, whatever happens in it.
+
+        It exists before anybody can see it, so no interrupt finds it under a key and without an end.
+        """
+        mine = Flight(leader)
         try:
-            yield
+            yield mine
         except ServiceFailure as failure:
-            flight.failure = failure
+            mine.failure = failure
             raise
         finally:
             with self.lock:
-                if self.flights.get(key) is flight:
-                    del self.flights[key]
-            flight.done.set_result(None)
+                if mine.key is not None and self.flights.get(mine.key) is mine:
+                    del self.flights[mine.key]
+            mine.done.set_result(None)
+
+    def board(self, key: FlightKey, mine: Flight) -> Flight:
+        """Return the flight under ``key``: one that is under way, else ``mine``, which is then under way."""
+        mine.key = key
+        return self.flights.setdefault(key, mine)
 
     def bucket(self, name: str) -> BucketFacts:
         """Return the facts of a bucket, empty ones where it is new."""
@@ -218,6 +233,8 @@ class Store:
         self._digest_key = secrets.token_bytes(32)
         self._limit = MAX_CREDENTIALS[privilege]
         self._memories: OrderedDict[bytes, Memory] = OrderedDict()
+        # Those too that were forgotten here and are still in use somewhere.
+        self._made: weakref.WeakSet[Memory] = weakref.WeakSet()
         in_forked_children(self, Store._abandon_flights)
 
     def memory(self, digest: bytes, label: str) -> Memory:
@@ -226,6 +243,7 @@ class Store:
             memory = self._memories.get(digest)
             if memory is None:
                 memory = self._memories[digest] = Memory(self.lock, label, self._limit)
+                self._made.add(memory)
                 if len(self._memories) > MAX_REQUESTERS:
                     self._memories.popitem(last=False)
             else:
@@ -250,5 +268,5 @@ class Store:
 
     def _abandon_flights(self) -> None:
         # In a forked child: what was under way goes on in the parent, and nobody here will ever end it.
-        for memory in self._memories.values():
+        for memory in self._made:
             memory.flights.clear()

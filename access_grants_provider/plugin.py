@@ -79,7 +79,7 @@ def register(target: Any = None, *, config: AccessGrantsConfig | None = None, **
             return provider
         provider = AccessGrantsProvider(merged, profile=place.profile)
         if place.client is not None:
-            _attach(provider, place.client)
+            _take_over(provider, place.client)
         else:
             _watch(provider, place)
         _registry.providers[place.events] = weakref.ref(provider)
@@ -130,6 +130,23 @@ class _Refusal:
 
     def __call__(self, **_: object) -> NoReturn:
         raise ConfigurationError(self._message)
+
+
+def _take_over(provider: AccessGrantsProvider, client: BaseClient) -> None:
+    """Attach a provider to one client; when it is unregistered, the client's session covers the client again."""
+    known = _registry.hooks.get(client.meta.events)
+    hook = known() if known is not None else None
+    before = hook.provider if hook is not None else None
+    _attach(provider, client)
+    if before is None:
+        return
+    covering = before
+
+    def give_back() -> None:
+        if not covering.closed:
+            _attach(covering, client)
+
+    provider.on_unregister(give_back)
 
 
 def _attach(provider: AccessGrantsProvider, client: BaseClient) -> None:

@@ -66,6 +66,7 @@ class AccessGrantsProvider:
         self._lock = leaf_lock()
         self._hooks: weakref.WeakSet[ClientHook] = weakref.WeakSet()
         self._loader: object = None
+        self.closed = False
         self._make_client: Callable[[], object] | None = None
         self._own_client: object = None
         self._undo: list[Callable[[], object]] = []
@@ -94,6 +95,7 @@ class AccessGrantsProvider:
             undo, self._undo = self._undo, []
             hooks, self._hooks = list(self._hooks), weakref.WeakSet()
             self._make_client = self._own_client = None
+            self.closed = True
         for step in undo:
             step()
         for hook in hooks:
@@ -140,10 +142,12 @@ class AccessGrantsProvider:
         """Tell whether anybody wants to know of each decision."""
         return self.config.on_decision is not None or logger.isEnabledFor(logging.DEBUG)
 
-    def report(self, operation: str, access: Access, region: str | None, verdict: Verdict, label: str) -> None:
+    def report(
+        self, operation: str, access: Access, region: str | None, verdict: Verdict, bucket: str = "", label: str = ""
+    ) -> None:
         """Tell whoever wants to know of a decision: the log, and ``on_decision``, whose errors are not caught."""
         if verdict.outcome == "fallback":
-            self._warn(access, verdict, label)
+            self._warn(bucket, verdict, label)
         if not self.reports():
             return
         decision = decision_of(operation, access, region, verdict)
@@ -151,8 +155,7 @@ class AccessGrantsProvider:
         if self.config.on_decision is not None:
             self.config.on_decision(decision)
 
-    def _warn(self, access: Access, verdict: Verdict, label: str) -> None:
-        bucket = access.target.bucket if access.target is not None else "copies between buckets"
+    def _warn(self, bucket: str, verdict: Verdict, label: str) -> None:
         kind = verdict.denial.kind if verdict.denial is not None else "failure"
         with self._lock:
             if (bucket, kind) in self._warned:
@@ -173,6 +176,10 @@ class AccessGrantsProvider:
         """Count a client's hook among those the provider covers."""
         with self._lock:
             self._hooks.add(hook)
+            closed = self.closed
+        if closed:
+            # The client was still being made when the provider was unregistered.
+            hook.detach()
         self._loader = self._loader or hook.loader
 
     def answer_with(self, make_client: Callable[[], object] | None) -> None:
@@ -188,7 +195,9 @@ class AccessGrantsProvider:
         if self._make_client is not None and self._own_client is None:
             self._own_client = self._make_client()
         events = getattr(getattr(self._own_client, "meta", None), "events", None)
-        for hook in list(self._hooks):
+        with self._lock:
+            hooks = list(self._hooks)
+        for hook in hooks:
             if events is None or hook.belongs_to(events):
                 return hook
         raise ConfigurationError(
@@ -223,6 +232,8 @@ def _utc(seconds: float) -> datetime:
 
 
 def _target_of(uri: str) -> Target:
+    if not isinstance(uri, str):
+        raise ConfigurationError(f"target={uri!r} is not allowed; it must be an s3:// URI")
     bucket, slash, key = uri.removeprefix(SCHEME).partition("/")
     if slash and key and not key.endswith(("/", "*")):
         text = uri

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from botocore.credentials import Credentials
 
+from .asking import is_account
 from .memory import FrozenCredentials, Memory, Store
 
 __all__ = ["Requester"]
@@ -24,8 +25,9 @@ class Requester:
         self.store = store
         self.digest = store.digest(frozen)
         self.memory: Memory = store.memory(self.digest, label(frozen.access_key))
+        # From the environment it may be anything; STS is asked where it is no account.
         account_id = getattr(frozen, "account_id", None)
-        if self.memory.account_id is None and account_id:
+        if self.memory.account_id is None and is_account(account_id):
             self.memory.account_id = account_id
         self.signer = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 

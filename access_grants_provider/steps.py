@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,12 +109,14 @@ class Answer(NamedTuple):
 class Rules:
     """What stays the same for all requests of a provider.
 
-    ``clock`` gives seconds since the epoch. ``knows`` tells whether botocore's GetDataAccess has a parameter.
+    ``clock`` gives seconds since the epoch. ``knows`` tells whether botocore's GetDataAccess has a parameter. ``who``
+    tells what runs: the thread, or the task.
     """
 
     config: AccessGrantsConfig
     clock: Callable[[], float]
     knows: Callable[[str], bool]
+    who: Callable[[], object] = threading.get_ident
 
     def knows_everywhere(self) -> bool:
         """Tell whether one call can search the instances shared with the caller too."""

@@ -75,7 +75,12 @@ def make_rules(clock: Clock) -> Callable[..., Rules]:
 
     def rules(*, everywhere: bool = False, knows: tuple[str, ...] = ("AuditContext",), **options: Any) -> Rules:
         known = {*knows, *(["InstanceScope"] if everywhere else [])}
-        return Rules(AccessGrantsConfig(**options), clock, known.__contains__)
+        return Rules(
+            AccessGrantsConfig(**options),
+            clock,
+            known.__contains__,
+            who=object,  # each generator stands for a thread of its own
+        )
 
     return rules
 

@@ -112,7 +112,7 @@ def test_an_object_is_asked_for_as_an_object_whatever_its_name(key: str) -> None
 
 def test_to_wait_is_no_call() -> None:
     with pytest.raises(TypeError):
-        call_for(Wait(Flight()), AccessGrantsConfig(), ME)
+        call_for(Wait(Flight("leader")), AccessGrantsConfig(), ME)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,25 +25,53 @@ from access_grants_provider.steps import Answer, Ask, Rules, Vend, Wait
 THREADS = 8
 
 
-class Meeting(dict):
-    """A dict in which all readers of a missing key meet before they go on; whoever has to come alone waits in vain."""
+class Crowd:
+    """Holds threads where a race would have to happen: all look before the first asks, and ask after it has landed.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.barrier = threading.Barrier(THREADS)
+    With the lock nobody can come along, so the waiting ends in vain, once.
+    """
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        value = super().get(key, default)
-        if value is default:
+    def __init__(self, memory: Memory) -> None:
+        self.looked = threading.Barrier(THREADS)
+        self.landed = threading.Event()
+        self.patient = True
+        self.credentials = memory.credentials
+        self.flights = memory.flights = Flights(self)
+        memory.credentials = self  # type: ignore[assignment]
+
+    def find(self, *args: Any) -> Any:
+        found = self.credentials.find(*args)
+        if found is None:
             with contextlib.suppress(threading.BrokenBarrierError):
-                self.barrier.wait(0.5)
-        return value
+                self.looked.wait(0.5)
+        return found
+
+    def add(self, *args: Any) -> None:
+        self.credentials.add(*args)
+
+
+class Flights(dict):
+    """Flights that all but the first board when the first has landed."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        super().__init__()
+        self.crowd = crowd
+        self.first = itertools.count()
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if next(self.first) and self.crowd.patient:
+            self.crowd.patient = self.crowd.landed.wait(0.5)
+        return super().setdefault(key, default)
+
+    def __delitem__(self, key: Any) -> None:
+        super().__delitem__(key)
+        self.crowd.landed.set()
 
 
 def vends_of_a_herd(lock: Any) -> int:
     memory = Memory(lock, "AKIA…TEST", 100)
     memory.account_id = "123456789012"
-    memory.flights = Meeting()
+    Crowd(memory)
     rules = Rules(AccessGrantsConfig(account_id="123456789012"), time.time, lambda _: True)
     expiration = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
     vends: list[Vend] = []
@@ -69,7 +98,7 @@ def vends_of_a_herd(lock: Any) -> int:
 
 
 def test_a_cold_herd_makes_one_call():
-    assert vends_of_a_herd(threading.Lock()) == 1
+    assert vends_of_a_herd(threading.RLock()) == 1
 
 
 def test_without_the_lock_the_herd_makes_many():
@@ -101,7 +130,7 @@ def counted(lock: Any) -> int:
 
 
 def test_no_count_is_lost():
-    assert counted(threading.Lock()) == THREADS
+    assert counted(threading.RLock()) == THREADS
 
 
 def test_without_the_lock_counts_are_lost():
@@ -110,7 +139,7 @@ def test_without_the_lock_counts_are_lost():
 
 @pytest.mark.parametrize("rounds", [20])
 def test_adding_and_finding_at_once_never_shows_a_half_changed_cache(rounds):
-    memory = Memory(threading.Lock(), "AKIA…TEST", 50)
+    memory = Memory(threading.RLock(), "AKIA…TEST", 50)
     expiration = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
     rules = Rules(AccessGrantsConfig(account_id="123456789012"), time.time, lambda _: True)
 
