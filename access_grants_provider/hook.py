@@ -191,10 +191,9 @@ class ClientHook:
         signing = context.get("signing", NOTHING)
         if "request_credentials" in signing or "identity_cache" in signing:
             return Access(None, None, "the request carries credentials of its own already")
-        if self._shape.s3_endpoint_url is not None and self.provider.config.endpoint_url is None:
-            return Access(
-                None, None, f"{self._shape.s3_endpoint_url} is not AWS, and the option endpoint_url is not set"
-            )
+        not_aws = self._not_aws()
+        if not_aws is not None:
+            return Access(None, None, not_aws)
         params = context["s3_redirect"]["params"]
         form = context.get("s3-presign-post-fields")
         if form is not None:
@@ -202,6 +201,7 @@ class ClientHook:
         return access_of(operation, params)
 
     def _not_aws(self) -> str | None:
+        """Return why the client is left alone if it is aimed at another S3 (MinIO, Ceph)."""
         if self._shape.s3_endpoint_url is None or self.provider.config.endpoint_url is not None:
             return None
         return f"{self._shape.s3_endpoint_url} is not AWS, and the option endpoint_url is not set"
