@@ -80,10 +80,15 @@ def _search(memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found
             if actual != region:
                 region = actual
                 found = yield from _ask_in(region, memory, facts, ask, rules)
-    if isinstance(found, Denial) and rules.config.account_id is None and region not in facts.accounts:
+    if isinstance(found, Denial) and found.account_id is not None and _may_look_up(region, facts, rules):
         # An instance may be shared by its resource policy alone, where InstanceScope=ALL does not reach.
         found = yield from _ask_owner(found, region, memory, facts, ask, rules)
     return found
+
+
+def _may_look_up(region: str, facts: BucketFacts, rules: Rules) -> bool:
+    """Tell whether the bucket's instance may be somebody else's, and has not been looked for in vain just now."""
+    return rules.config.account_id is None and region not in facts.accounts and rules.clock() >= facts.no_owner_until
 
 
 def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
@@ -104,8 +109,6 @@ def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, 
     caller = yield from _caller_account(memory, region, rules)
     owner = yield from _instance_owner(caller, region, memory, ask, rules)
     if isinstance(owner, Denial):
-        # Nobody else's then: the next "no" is not worth another look.
-        facts.accounts[region] = caller
         return denial if denial.kind == "no grant" else owner
     facts.accounts[region] = owner
     if owner == caller:
@@ -146,19 +149,21 @@ def _instance_owner(
     bucket = ask.target.bucket
     call = "s3:GetAccessGrantsInstanceForPrefix"
     try:
-        arn = yield FindInstance(caller, region, bucket)
+        arn = yield FindInstance(caller, region, ask.target)
     except (ClientError, BotoCoreError) as error:
         kind = refusal(error)
         if kind is None:
-            raise translated(error, call, region, memory.label, f"for bucket {bucket!r}") from error
+            raise translated(error, call, region, memory.label, f"for {str(ask.target)!r}") from error
         if kind == "no instance":
-            reason = f"no S3 Access Grants instance in {region} has a location in bucket {bucket!r}"
+            with memory.lock:
+                memory.bucket(bucket).no_owner(rules.clock())
+            reason = f"no S3 Access Grants instance in {region} has a location that holds {str(ask.target)!r}"
             return Denial("no instance", reason, rules.clock() + DENIAL_SECONDS, None, region)
         logger.debug("%s may not call %s; asking its own account %s", memory.label, call, caller)
         return caller
     owner = _account_in(arn)
     if owner is None:
-        raise MalformedAnswer(f"{call} in {region} answered for bucket {bucket!r} with the ARN {arn!r}")
+        raise MalformedAnswer(f"{call} in {region} answered for {str(ask.target)!r} with the ARN {arn!r}")
     return owner
 
 

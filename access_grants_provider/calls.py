@@ -131,7 +131,8 @@ def call_for(step: Step, config: AccessGrantsConfig, signed_as: Credentials) -> 
     if isinstance(step, BucketRegion):
         return Call("s3", step.region, "head_bucket", {"Bucket": step.bucket, **signed})
     if isinstance(step, FindInstance):
-        wanted = {"AccountId": step.account_id, "S3Prefix": f"{SCHEME}{step.bucket}/"}
+        # What is asked for itself: the bucket's root may lie outside every location.
+        wanted = {"AccountId": step.account_id, "S3Prefix": f"{SCHEME}{step.target.bucket}/{step.target.key}"}
         return Call("s3control", step.region, "get_access_grants_instance_for_prefix", {**wanted, **signed})
     if isinstance(step, ListGrants):
         # A leading fragment: without the slash it also finds grants written `s3://bucket*`.

@@ -33,6 +33,8 @@ MAX_CREDENTIALS: dict[str, int] = {"Default": 100_000, "Minimal": 10_000}
 # How often in five minutes a 403 under one scope may ask Access Grants anew. Without a bound a bucket policy that
 # refuses every key would double the calls of a job.
 MAX_RECHECKS = 16
+# How many targets of a bucket are looked up in vain before the bucket counts as nobody's.
+MAX_MISSES = 2
 
 DenialKind = Literal["no grant", "no instance", "permission missing", "two buckets"]
 FlightKey = tuple[object, ...]
@@ -85,7 +87,18 @@ class Flight:
 class BucketFacts:
     """What one requester knows of one bucket."""
 
-    __slots__ = ("accounts", "denial", "depths", "grants", "grants_at", "grants_until", "region", "region_until")
+    __slots__ = (
+        "accounts",
+        "denial",
+        "depths",
+        "grants",
+        "grants_at",
+        "grants_until",
+        "misses",
+        "no_owner_until",
+        "region",
+        "region_until",
+    )
 
     def __init__(self) -> None:
         self.region: str | None = None
@@ -96,6 +109,14 @@ class BucketFacts:
         self.grants_at: tuple[str, str] | None = None
         self.grants_until = 0.0
         self.depths: dict[Permission, int | None] = {}
+        self.misses = 0
+        self.no_owner_until = 0.0
+
+    def no_owner(self, now: float) -> None:
+        """Note that no instance has a location for a target. After a few of those it holds for the whole bucket."""
+        self.misses += 1
+        if self.misses >= MAX_MISSES:
+            self.no_owner_until = now + DENIAL_SECONDS
 
     def may_hold(self, permission: Permission, target: Target, now: float) -> bool:
         """Tell whether the caller's listed grants leave a chance that ``target`` is granted.
@@ -200,8 +221,11 @@ class Memory:
 
     def deny(self, permission: Permission, target: Target, denial: Denial) -> None:
         """Remember a denial: of the whole bucket where it is about the instance or the caller, else of the target."""
-        if denial.kind in ("no instance", "permission missing"):
-            self.bucket(target.bucket).denial = denial
+        facts = self.bucket(target.bucket)
+        # One instance's locations may hold some keys of a bucket and not others.
+        only_here = denial.kind == "no instance" and denial.account_id is None and facts.misses < MAX_MISSES
+        if denial.kind in ("no instance", "permission missing") and not only_here:
+            facts.denial = denial
             return
         self.denials.pop((permission, target), None)
         if len(self.denials) >= MAX_DENIALS:

@@ -43,11 +43,11 @@ class CallerAccount(NamedTuple):
 
 
 class FindInstance(NamedTuple):
-    """Ask for the ARN of the instance that holds a bucket's grants (GetAccessGrantsInstanceForPrefix)."""
+    """Ask for the ARN of the instance with a location that holds the target (GetAccessGrantsInstanceForPrefix)."""
 
     account_id: str
     region: str
-    bucket: str
+    target: Target
 
 
 class Vend(NamedTuple):

@@ -203,9 +203,19 @@ def test_who_may_not_list_is_asked_for_key_by_key(grants, register, alice):
 
 def test_no_instance_is_remembered_for_the_bucket(grants, register, alice):
     provider, _ = client(grants, register, alice)
-    for number in range(5):
-        provider.explain("get_object", Bucket="data", Key=f"own/{number}")
-    assert grants.calls("GetDataAccess") <= 1
+    for number in range(50):
+        assert provider.explain("get_object", Bucket="data", Key=f"own/{number}").outcome == "fallback"
+    assert grants.control_calls() <= 6
+
+
+def test_a_key_outside_all_locations_says_nothing_of_a_key_within_one(grants, register, alice):
+    grants.bucket("theirs", account_id="222233334444")
+    grants.location("s3://theirs/team/*")
+    grants.grant(alice, "s3://theirs/team/*", "READ")
+    grants.share(alice.account_id, owner="222233334444")
+    provider, _ = client(grants, register, alice)
+    assert provider.explain("get_object", Bucket="theirs", Key="elsewhere/x").outcome == "fallback"
+    assert provider.explain("get_object", Bucket="theirs", Key="team/x").outcome == "granted"
 
 
 def test_a_copy_between_buckets_is_denied_without_a_call(grants, register, alice, control):

@@ -61,10 +61,10 @@ LIST = {"AccountId": ACCOUNT, "GrantScope": "s3://sales"}
         (CallerAccount(REGION), "sts", "get_caller_identity", {}),
         (BucketRegion("sales", REGION), "s3", "head_bucket", {"Bucket": "sales"}),
         (
-            FindInstance("111122223333", REGION, "sales"),
+            FindInstance("111122223333", REGION, OBJECT),
             "s3control",
             "get_access_grants_instance_for_prefix",
-            {"AccountId": "111122223333", "S3Prefix": "s3://sales/"},
+            {"AccountId": "111122223333", "S3Prefix": f"s3://sales/{OBJECT.key}"},
         ),
         (ListGrants(ACCOUNT, REGION, "sales", False), "s3control", "list_caller_access_grants", LIST),
         (
@@ -120,8 +120,8 @@ def test_to_wait_is_no_call() -> None:
     [
         (CallerAccount(REGION), {"Account": "111122223333", "Arn": "…"}, "111122223333"),
         (CallerAccount(REGION), {}, None),
-        (FindInstance(ACCOUNT, REGION, "sales"), {"AccessGrantsInstanceArn": "arn:…"}, "arn:…"),
-        (FindInstance(ACCOUNT, REGION, "sales"), {}, None),
+        (FindInstance(ACCOUNT, REGION, OBJECT), {"AccessGrantsInstanceArn": "arn:…"}, "arn:…"),
+        (FindInstance(ACCOUNT, REGION, OBJECT), {}, None),
         (
             BucketRegion("sales", REGION),
             {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "us-east-2"}}},
@@ -192,7 +192,7 @@ def test_a_refused_head_bucket_names_the_region_all_the_same(
 
 @pytest.mark.parametrize(
     "step",
-    [CallerAccount(REGION), FindInstance(ACCOUNT, REGION, "sales"), ListGrants(ACCOUNT, REGION, "sales", False), VEND],
+    [CallerAccount(REGION), FindInstance(ACCOUNT, REGION, OBJECT), ListGrants(ACCOUNT, REGION, "sales", False), VEND],
 )
 def test_every_other_error_is_the_flow_s_to_judge(aws_error: Callable[..., ClientError], step: Step) -> None:
     error = aws_error("AccessDenied")

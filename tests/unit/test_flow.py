@@ -68,7 +68,7 @@ def vend(one: Ask, account: str = OWNER, region: str = HERE, everywhere: bool = 
 
 ASK = ask()
 WHO = CallerAccount(HERE)
-WHERE = FindInstance(CALLER, HERE, "sales")
+WHERE = FindInstance(CALLER, HERE, ASK.target)
 REGION = BucketRegion("sales", HERE)
 LIST = ListGrants(OWNER, HERE, "sales", False)
 
@@ -140,7 +140,7 @@ def test_the_caller_s_account_is_asked_for_once_and_the_instance_once_a_bucket(
     play(decide(memory, ASK, rules), (WHO, CALLER), (WHERE, ARN), (vend(ASK), answer()))
     play(
         decide(memory, elsewhere, rules),
-        (FindInstance(CALLER, HERE, "hr"), OWN_ARN),
+        (FindInstance(CALLER, HERE, elsewhere.target), OWN_ARN),
         (vend(elsewhere, CALLER), answer("s3://hr/*")),
     )
     assert memory.account_id == CALLER
@@ -162,17 +162,18 @@ def test_who_may_not_look_the_instance_up_asks_the_own_one(
     assert verdict.vended.account_id == CALLER
 
 
-def test_a_bucket_without_an_instance_is_a_denial_of_the_whole_bucket(
+def test_two_targets_without_an_instance_are_a_denial_of_the_whole_bucket(
     memory: Memory, make_rules: MakeRules, no_instance: Refuses, play: Play
 ) -> None:
-    rules = make_rules(fallback="never")
-    verdict = play(
-        decide(memory, ASK, rules), (WHO, CALLER), (WHERE, no_instance()), (REGION, HERE), (WHERE, no_instance())
-    )
+    rules, other = make_rules(fallback="never"), ask("other", "WRITE")
+    verdict = play(decide(memory, ASK, rules), (WHO, CALLER), (WHERE, no_instance()), (REGION, HERE))
     assert type(verdict.error) is NoInstance
-    assert "'sales'" in verdict.reason
+    assert str(ASK.target) in verdict.reason
     assert HERE in verdict.reason
-    assert end(decide(memory, ask("other", "WRITE"), rules)).denial is verdict.denial
+    assert end(decide(memory, ASK, rules)).denial is verdict.denial
+    # The locations of an instance may hold this key and not that one.
+    again = play(decide(memory, other, rules), (FindInstance(CALLER, HERE, other.target), no_instance()))
+    assert end(decide(memory, ask("third"), rules)).denial is again.denial
 
 
 def test_where_the_model_knows_it_all_instances_shared_with_the_caller_are_asked_at_once(
@@ -235,7 +236,14 @@ def test_an_instance_that_is_not_there_is_not_looked_up_again_for_each_key(
         (WHERE, no_instance()),
         (ListGrants(CALLER, HERE, "sales", True), permission_missing()),
     )
-    play(decide(memory, other, rules), (vend(other, CALLER, everywhere=True), no_grant()))
+    # A key of its own may have a location; two in vain are enough.
+    play(
+        decide(memory, other, rules),
+        (vend(other, CALLER, everywhere=True), no_grant()),
+        (FindInstance(CALLER, HERE, other.target), no_instance()),
+    )
+    third = ask("third/x")
+    play(decide(memory, third, rules), (vend(third, CALLER, everywhere=True), no_grant()))
 
 
 def test_after_a_no_the_bucket_s_real_region_is_asked(
@@ -260,7 +268,7 @@ def test_in_the_real_region_the_instance_is_looked_up_anew(
         (WHO, CALLER),
         (WHERE, no_instance()),
         (REGION, THERE),
-        (FindInstance(CALLER, THERE, "sales"), ARN),
+        (FindInstance(CALLER, THERE, ASK.target), ARN),
         (vend(ASK, region=THERE), answer()),
     )
     assert verdict.outcome == "granted"
@@ -611,7 +619,7 @@ def test_ten_thousand_keys_nobody_granted_cost_five_calls(
     play(
         decide(memory, first, rules),
         (WHO, CALLER),
-        (WHERE, ARN),
+        (FindInstance(CALLER, HERE, first.target), ARN),
         (vend(first), no_grant()),
         (REGION, HERE),
         (LIST, Page([("READ", EMEA)], None)),

@@ -131,7 +131,7 @@ def test_a_denial_holds_for_its_target_and_permission_until_its_time(memory: Mem
 
 @pytest.mark.parametrize("kind", ["no instance", "permission missing"])
 def test_a_denial_that_is_not_about_the_key_holds_for_the_bucket(memory: Memory, kind: Any) -> None:
-    denial = Denial(kind, "no", 300.0)
+    denial = Denial(kind, "no", 300.0, "444455556666", "eu-west-1")
     memory.deny("READ", at("x"), denial)
     assert memory.denial("WRITE", at("y"), 299.9) is denial
     assert memory.denial("WRITE", at("y"), 300.0) is None
