@@ -52,6 +52,8 @@ class Gate:
         self._faults = faults
         self._recorder = recorder
         self._clock = clock
+        # Now, for a herd of first requests would read it a thread each.
+        s3_operations.rules()
 
     def handle(self, request: Request) -> Response | None:
         """The answer to a request; None if it is for another service, which asks for no permission here."""

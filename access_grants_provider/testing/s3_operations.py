@@ -81,12 +81,13 @@ def operation_name(request: Request) -> str:
     if request.method == "POST" and key is None and "multipart/form-data" in request.header("content-type"):
         return "PostObject"
     level = "service" if bucket is None else "bucket" if key is None else "object"
-    fitting = [rule for rule in _rules() if rule.fits(request, level)]
+    fitting = [rule for rule in rules() if rule.fits(request, level)]
     return max(fitting, key=lambda rule: rule.weight).operation if fitting else f"{request.method}:unknown"
 
 
 @cache
-def _rules() -> tuple[_Rule, ...]:
+def rules() -> tuple[_Rule, ...]:
+    """How botocore's model of S3 tells its operations apart. Read once, which takes a moment."""
     model = botocore.session.Session().get_service_model("s3")
     rules = []
     # Renamed operations (…Lifecycle, …LifecycleConfiguration) share an address: the longer name is the living one.
