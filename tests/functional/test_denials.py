@@ -87,7 +87,8 @@ def test_the_table_of_fallbacks(grants, register, alice, caplog, world, fallback
     else:
         with pytest.raises(outcome) as raised:
             s3.get_object(Bucket="data", Key="own/x")
-        assert type(raised.value) is outcome or issubclass(type(raised.value), ServiceFailure)
+        if issubclass(outcome, AccessDenied):
+            assert type(raised.value) is outcome
         assert grants.s3_requests() == []
 
 
@@ -159,8 +160,8 @@ def test_a_denial_is_remembered_for_five_minutes(grants, register, alice, clock,
     grants.grant(alice, "s3://data/own/*", "READ")
     clock.forward(2)
     s3.get_object(Bucket="data", Key="own/x")
-    assert control() == ["GetDataAccess"] or "GetDataAccess" in control()
-    assert [one.signer for one in grants.s3_requests()][-1:] in ([], ["grant"])
+    assert grants.s3_requests()[-1].signer == "grant"
+    assert control() == ["GetDataAccess"]
 
 
 def test_clear_forgets_a_refusal(grants, register, alice):
