@@ -25,7 +25,7 @@ from .forks import in_forked_children
 from .hook import ClientHook
 from .provider import AccessGrantsProvider
 
-__all__ = ["initialize_client_plugin", "register"]
+__all__ = ["initialize_client_plugin", "provider_for", "register"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class _Registry:
         self.hooks: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[ClientHook]]
         self.hooks = weakref.WeakKeyDictionary()
         self.autoloaded: dict[AccessGrantsConfig, AccessGrantsProvider] = {}
+        self.kept: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[_Kept]] = weakref.WeakKeyDictionary()
         in_forked_children(self, _Registry._unlock)
 
     def _unlock(self) -> None:
@@ -85,6 +86,64 @@ def register(target: Any = None, *, config: AccessGrantsConfig | None = None, **
         _registry.providers[place.events] = weakref.ref(provider)
         provider.on_unregister(lambda: _registry.providers.pop(place.events, None))
         return provider
+
+
+def provider_for(
+    session: Any = None, *, config: AccessGrantsConfig | None = None, **options: Any
+) -> AccessGrantsProvider:
+    """Return a provider that answers for a session without covering its clients: for the adapters and the commands.
+
+    ``session`` and ``options`` are as for :func:`register`. Where the session is registered and no options are given,
+    it is that provider; else one that the session keeps for these options, so that what it remembers is found again.
+    """
+    place = _place_of(session)
+    if place.make_client is None:
+        raise ConfigurationError(f"{session!r} is a client; credentials are asked for with a session")
+    with _registry.lock:
+        known = _registry.providers.get(place.events)
+        covering = known() if known is not None else None
+        if covering is not None and config is None and not options:
+            return covering
+        merged = load(options, config=config, environ=os.environ, profile=profile_settings(place.profile))
+        kept = _kept_by(place.events)
+        if merged not in kept.providers:
+            kept.providers[merged] = _unattached(merged, place.profile, place.make_client)
+        return kept.providers[merged]
+
+
+class _Kept:
+    """The providers a session keeps, by their options. As a handler that does nothing it lives with the emitter."""
+
+    def __init__(self) -> None:
+        self.providers: dict[AccessGrantsConfig, AccessGrantsProvider] = {}
+
+    def __call__(self, **_: object) -> None:
+        """Do nothing."""
+
+
+def _kept_by(events: BaseEventHooks) -> _Kept:
+    known = _registry.kept.get(events)
+    kept = known() if known is not None else None
+    if kept is None:
+        kept = _Kept()
+        events.register("access-grants-provider.kept", kept)
+        _registry.kept[events] = weakref.ref(kept)
+    return kept
+
+
+def _unattached(
+    config: AccessGrantsConfig, profile: str | None, make: Callable[[], BaseClient]
+) -> AccessGrantsProvider:
+    provider = AccessGrantsProvider(config, profile=profile)
+
+    def make_client() -> BaseClient:
+        client = make()
+        with _registry.lock:
+            _attach(provider, client)
+        return client
+
+    provider.answer_with(make_client)
+    return provider
 
 
 def initialize_client_plugin(client: Any) -> None:
