@@ -121,7 +121,7 @@ def _caller_account(memory: Memory, region: str, rules: Rules) -> Generator[Step
     while memory.account_id is None:
         with memory.flight(rules.who()) as mine:
             with memory.lock:
-                flight = memory.board(("account",), mine)
+                flight = memory.board((rules.lane, "account"), mine)
             if flight is mine or flight.leader == mine.leader:
                 memory.account_id = yield from _ask_sts(memory, region)
                 break

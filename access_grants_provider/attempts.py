@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -29,9 +30,13 @@ EXPIRED = ("ExpiredToken", "InvalidToken")
 
 
 class Attempt(NamedTuple):
-    """How one attempt of a request was signed; ``recovered`` once it was sent again because S3 refused that."""
+    """How one attempt of a request was signed; ``recovered`` once it was sent again because S3 refused that.
+
+    ``signer`` is the object that stands in the request's signing context.
+    """
 
     vended: Vended
+    signer: Any
     from_cache: bool
     access: Access
     requester: Requester
@@ -42,7 +47,7 @@ def start_clean(context: dict[str, Any]) -> bool:
     """Take the last attempt's grant out of a retry's context; say whether the request was sent again for it."""
     last: Attempt = context.pop(ATTEMPT)
     signing = context.get("signing", {})
-    if signing.get("request_credentials") is last.vended.signer:
+    if signing.get("request_credentials") is last.signer:
         context["signing"] = {name: value for name, value in signing.items() if name != "request_credentials"}
     return last.recovered
 
@@ -73,7 +78,11 @@ def rewound(body: Any) -> bool:
     if body is None or isinstance(body, (bytes, bytearray, str)):
         return True
     try:
-        body.seek(0)
+        sought = body.seek(0)
     except (AttributeError, OSError, ValueError):
+        return False
+    if inspect.iscoroutine(sought):
+        # An asynchronous file: botocore, aiobotocore's too, would not wait for it.
+        sought.close()
         return False
     return True

@@ -7,7 +7,7 @@ identity: whoever a call is made for is one of its parameters, so an identity ca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -87,9 +87,9 @@ class ClientShape(NamedTuple):
         foreign = endpoint if not is_aws_host(urlsplit(endpoint).hostname or "") else None
         return cls(tuple((name, value) for name, value in options.items() if value is not None), verify, foreign)
 
-    def config(self) -> Config:
-        """Return the configuration of a client for the calls."""
-        return Config(user_agent_extra=USER_AGENT, **dict(self.options))
+    def config(self, make: Callable[..., Config] = Config, **more: Any) -> Config:
+        """Return the configuration of a client for the calls, made by a class of configurations."""
+        return make(user_agent_extra=USER_AGENT, **dict(self.options), **more)
 
     def endpoint_url(self, service: str, config: AccessGrantsConfig) -> str | None:
         """Return where a service is called; None leaves it to botocore and its ``AWS_ENDPOINT_URL_*``.
@@ -165,11 +165,8 @@ def _vend_parameters(step: Vend, config: AccessGrantsConfig) -> dict[str, Any]:
     return wanted
 
 
-def answer_of(step: Step, response: Mapping[str, Any], make_signer: type[Credentials]) -> Any:
-    """Read a call's response; what the service left out comes out as None, for the flow to judge.
-
-    ``make_signer`` makes the object that the edge's signer takes.
-    """
+def answer_of(step: Step, response: Mapping[str, Any]) -> Any:
+    """Read a call's response; what the service left out comes out as None, for the flow to judge."""
     if isinstance(step, CallerAccount):
         return response.get("Account")
     if isinstance(step, BucketRegion):
@@ -184,7 +181,7 @@ def answer_of(step: Step, response: Mapping[str, Any], make_signer: type[Credent
     access_key, secret_key, token = (vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
     expiration = vended.get("Expiration")
     return Answer(
-        signer=make_signer(access_key, secret_key, token) if access_key and secret_key and token else None,
+        signer=Credentials(access_key, secret_key, token) if access_key and secret_key and token else None,
         expiration=expiration if isinstance(expiration, datetime) else None,
         matched=response.get("MatchedGrantTarget"),
         instance_arn=response.get("MatchedInstanceArn"),

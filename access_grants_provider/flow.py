@@ -93,7 +93,7 @@ def nearer_grant(memory: Memory, ask: Ask, used: Vended, rules: Rules) -> Genera
     """
     if used.scope == ask.target or rules.config.privilege == "Minimal":
         return False
-    key: FlightKey = ("nearer", ask.permission, ask.target)
+    key: FlightKey = (rules.lane, "nearer", ask.permission, ask.target)
     while True:
         now = rules.clock()
         with memory.flight(rules.who()) as mine:
@@ -139,7 +139,7 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
             if flight is mine or flight.leader == mine.leader:
                 return (yield from _lead(mine, memory, ask, held, rules))
         yield Wait(flight)
-        if flight.failure is not None and (key == _single(ask) or concerns_all(flight.failure)):
+        if flight.failure is not None and (key == _single(ask, rules) or concerns_all(flight.failure)):
             raise same_failure(flight.failure, f"{ask.operation} on {str(ask.target)!r}")
         if flight.landed or flight.failure is not None:
             waited_for.add(key)
@@ -180,19 +180,19 @@ def _flight_key(memory: Memory, ask: Ask, held: Vended | None, waited_for: set[F
     by that many folders and fly side by side (64 grants: two rounds). What a group's answer does not cover flies
     by itself.
     """
-    single = _single(ask)
+    single = _single(ask, rules)
     coarse = single
     if held is not None:
-        coarse = (ask.permission, held.scope)
+        coarse = (rules.lane, ask.permission, held.scope)
     elif rules.config.privilege == "Default":
         depths = memory.bucket(ask.target.bucket).depths
         if ask.permission not in depths:
-            coarse = (ask.permission, ask.target.bucket)
+            coarse = (rules.lane, ask.permission, ask.target.bucket)
         elif (depth := depths[ask.permission]) is not None:
-            coarse = (ask.permission, ask.target.bucket, *ask.target.key.split("/", depth)[:depth])
+            coarse = (rules.lane, ask.permission, ask.target.bucket, *ask.target.key.split("/", depth)[:depth])
     return single if coarse in waited_for else coarse
 
 
-def _single(ask: Ask) -> FlightKey:
+def _single(ask: Ask, rules: Rules) -> FlightKey:
     """Return the key of the flight that is about this target alone."""
-    return (ask.permission, ask.target)
+    return (rules.lane, ask.permission, ask.target)

@@ -1,47 +1,55 @@
-"""The botocore edge, for threads: how the requests of one S3 client get their credentials.
+"""What is hooked into one S3 client, but for the I/O: which credentials each of its requests gets.
 
 Rests on the events ``before-sign.s3`` (for each attempt, presigned URL and presigned POST) and ``needs-retry.s3``, and
 on ``RequestSigner.sign``, which honours ``request.context["signing"]["request_credentials"]`` (botocore 1.34.70).
+``threads.py`` and ``aio.py`` drive the generators here, with threads or with tasks.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import botocore
-from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.credentials import Credentials, RefreshableCredentials
-from botocore.exceptions import ClientError
+from botocore.credentials import RefreshableCredentials
 from botocore.handlers import handle_copy_source_param
-from botocore.parsers import ResponseParserError
 
+from .answers import VendedCredentials, decision_of
 from .attempts import ATTEMPT, NOTHING, Attempt, may_say_expired, rewound, says_expired, signing_region, start_clean
-from .calls import ClientShape, answer_of, answer_of_error, call_for
+from .calls import Call, ClientShape, answer_of, call_for
 from .decision import Decision
 from .exceptions import ConfigurationError, ServiceFailure
 from .failures import UnreadableAnswer
 from .flow import Verdict, decide, denied, find, nearer_grant, refused
-from .memory import Denial
+from .memory import Denial, FrozenCredentials
 from .operations import Access, access_of, access_of_post, unsupported_bucket
-from .provider import AccessGrantsProvider, VendedCredentials, decision_of
+from .provider import AccessGrantsProvider
 from .requester import Requester
 from .scopes import Permission, Target
-from .steps import Ask, Step, Vend, Wait
+from .steps import Ask, Rules, Step, Vend
 
-__all__ = ["ClientHook"]
+__all__ = ["ClientHook", "Wanted"]
 
 logger = logging.getLogger(__name__)
-Returned = TypeVar("Returned")
 
 # Signatures that no grant's credentials can make: S3 Express sessions, multi-Region access points, bearer tokens.
 FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "bearer")
 
 
+class Wanted(NamedTuple):
+    """What a request that is about to be signed needs; ``recovered`` if it was sent again because S3 refused it."""
+
+    operation: str
+    access: Access
+    recovered: bool
+
+
 class ClientHook:
-    """What is hooked into one S3 client: sees each request before it is signed and each answer before a retry."""
+    """Sees each request of one S3 client before it is signed, and each answer before a retry."""
+
+    asynchronous = False
 
     def __init__(self, provider: AccessGrantsProvider, client: BaseClient) -> None:
         self.provider = provider
@@ -67,52 +75,76 @@ class ClientHook:
         """Tell whether it is hooked into the client with this emitter."""
         return self._events is events
 
-    def before_sign(
-        self,
-        request: AWSRequest,
-        operation_name: str,
-        signature_version: Any,
-        request_signer: Any,
-        **_: object,
-    ) -> None:
+    def before_sign(self, *args: Any, **kwargs: Any) -> Any:
         """Handle ``before-sign.s3``: put the grant's credentials into the request's signing context, or nothing."""
-        context = request.context
+        raise NotImplementedError
+
+    def needs_retry(self, *args: Any, **kwargs: Any) -> Any:
+        """Handle ``needs-retry.s3``: 0 sends the request again at once, None leaves that to botocore."""
+        raise NotImplementedError
+
+    def _rules(self) -> Rules:
+        """Return the provider's rules, as they hold for what runs now."""
+        return self.provider.rules
+
+    def _signs(self, vended_signer: Any) -> Any:
+        """Return what the client's signer takes for these credentials."""
+        return vended_signer
+
+    def _wanted(self, context: dict[str, Any], operation: str, signature: Any, signer: Any) -> Wanted | None:
+        """Say what a request needs; None where it is left alone."""
         recovered = start_clean(context) if ATTEMPT in context else False
-        access = self._access(context, operation_name, signature_version, request_signer)
+        access = self._access(context, operation, signature, signer)
         if access.permission is None:
             self.provider.count("unsupported")
-            self.provider.report(operation_name, access, None, Verdict("unsupported", reason=access.reason))
-            return
-        requester = self._requester_of(request_signer)
-        target, from_cache = access.target, True
-        # The straight path: nothing to ask, nobody to tell.
-        vended = None
-        if target is not None:
-            vended = requester.memory.warm(access.permission, target, self.provider.rules.clock())
-        if vended is not None and not self.provider.reports():
-            self.provider.count("cache_hits")
-        else:
-            region = signing_region(context, request_signer)
-            if vended is not None:
-                verdict = Verdict("granted", vended, "cache")
-            elif target is None:
-                verdict = self._two_buckets(operation_name, access)
-            else:
-                verdict = self._decide(Ask(operation_name, access.permission, target, region), requester)
-            bucket = context["s3_redirect"]["params"]["Bucket"]
-            self._settle(operation_name, access, region, verdict, bucket, requester.memory.label)
-            vended, from_cache = verdict.vended, verdict.source == "cache"
-        if vended is not None:
-            context["signing"] = {**context.get("signing", NOTHING), "request_credentials": vended.signer}
-            context[ATTEMPT] = Attempt(vended, from_cache, access, requester, recovered)
+            self.provider.report(operation, access, None, Verdict("unsupported", reason=access.reason))
+            return None
+        return Wanted(operation, access, recovered)
 
-    def needs_retry(
-        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], operation: Any, **_: object
-    ) -> int | None:
-        """Handle ``needs-retry.s3``: 0 sends the request again at once, None leaves that to botocore."""
+    def _sign_warm(self, context: dict[str, Any], wanted: Wanted, requester: Requester, signer: Any) -> bool:
+        """Take the straight path: nothing to ask. False where there is something to ask."""
+        permission, target, _reason = wanted.access
+        if target is None or permission is None:
+            return False
+        provider = self.provider
+        vended = requester.memory.warm(permission, target, provider.rules.clock())
+        if vended is None:
+            return False
+        if provider.reports():
+            self._settle(wanted, signing_region(context, signer), Verdict("granted", vended, "cache"), requester)
+        else:
+            provider.count("cache_hits")
+        credentials = self._signs(vended.signer)
+        context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
+        context[ATTEMPT] = Attempt(vended, credentials, True, wanted.access, requester, wanted.recovered)
+        return True
+
+    def _sign_cold(
+        self, context: dict[str, Any], wanted: Wanted, requester: Requester, signer: Any
+    ) -> Generator[Step, Any, None]:
+        """Decide how a request is signed, and have it signed so. Raises what the decision raises."""
+        region = signing_region(context, signer)
+        verdict = yield from self._decide(wanted.operation, wanted.access, region, requester)
+        self._settle(wanted, region, verdict, requester, context["s3_redirect"]["params"]["Bucket"])
+        if verdict.vended is not None:
+            credentials = self._signs(verdict.vended.signer)
+            from_cache = verdict.source == "cache"
+            context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
+            context[ATTEMPT] = Attempt(
+                verdict.vended, credentials, from_cache, wanted.access, requester, wanted.recovered
+            )
+
+    def _refused(self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any]) -> Attempt | None:
+        """Return how a request was signed that S3 has refused; None where there is nothing to mend."""
         attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
         if attempt is None or attempt.recovered or response is None or response[0].status_code < 400:
             return None
+        return attempt
+
+    def _recover(
+        self, attempt: Attempt, response: tuple[Any, dict[str, Any]], request_dict: dict[str, Any], operation: str
+    ) -> Generator[Step, Any, int | None]:
+        """Renew the credentials or find a nearer grant; return 0 where the request is worth sending again."""
         memory = attempt.requester.memory
         region = signing_region(request_dict["context"], self._signer)
         permission, target, _reason = attempt.access
@@ -127,9 +159,8 @@ class ClientHook:
             with memory.lock:
                 memory.credentials.drop(attempt.vended)
         elif response[0].status_code == 403 and attempt.from_cache:
-            ask = Ask(operation.name, permission, target, region)
-            steps = nearer_grant(memory, ask, attempt.vended, self.provider.rules)
-            if not self._run(steps, attempt.requester):
+            ask = Ask(operation, permission, target, region)
+            if not (yield from nearer_grant(memory, ask, attempt.vended, self._rules())):
                 return None
         else:
             return None
@@ -144,8 +175,8 @@ class ClientHook:
         with memory.lock:
             return memory.may_recheck(permission, attempt.vended.scope, target, now)
 
-    def explain(self, operation: str, params: dict[str, Any]) -> Decision:
-        """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""
+    def _imagined(self, operation: str, params: dict[str, Any]) -> tuple[str, Access]:
+        """Return the operation's name and what it needs, for a request that is not made."""
         name = self._operations.get(operation, operation)
         if name not in self._operations.values():
             raise ConfigurationError(f"operation={operation!r} is unknown; S3 has 'get_object', or 'GetObject'")
@@ -157,27 +188,27 @@ class ClientHook:
         handle_copy_source_param(params)
         context = {"s3_redirect": {"params": params}}
         try:
-            access = self._access(context, name, self._signer.signature_version, self._signer)
+            return name, self._access(context, name, self._signer.signature_version, self._signer)
         except KeyError as error:
             raise ConfigurationError(f"operation={operation!r} needs the parameter {error.args[0]!r}") from None
-        if access.permission is None:
-            return decision_of(name, access, None, Verdict("unsupported", reason=access.reason))
-        region = signing_region({}, self._signer)
-        if access.target is None:
-            return decision_of(name, access, region, self._two_buckets(name, access))
-        ask = Ask(name, access.permission, access.target, region)
-        return decision_of(name, access, region, self._decide(ask, self._requester_of(self._signer)))
 
-    def credentials(self, target: Target, permission: Permission) -> VendedCredentials:
-        """Return credentials for a target; see :meth:`AccessGrantsProvider.credentials`."""
+    def _explain(self, name: str, access: Access, requester: Requester) -> Generator[Step, Any, Decision]:
+        region = signing_region({}, self._signer)
+        return decision_of(name, access, region, (yield from self._decide(name, access, region, requester)))
+
+    def _check_askable(self, target: Target) -> None:
+        """Raise where the client can't ask for this target's credentials."""
         if self._signer._credentials is None:
             raise ConfigurationError("the client has no credentials of its own to ask S3 Access Grants with")
         reason = self._not_aws() or (unsupported_bucket(target.bucket) and "it is not a general purpose bucket") or None
         if reason is not None:
             raise ConfigurationError(f"no credentials for bucket {target.bucket!r}: {reason}")
-        requester = self._requester_of(self._signer)
+
+    def _credentials(
+        self, target: Target, permission: Permission, requester: Requester
+    ) -> Generator[Step, Any, VendedCredentials]:
         ask = Ask("GetDataAccess", permission, target, signing_region({}, self._signer))
-        found, _ = self._run(find(requester.memory, ask, self.provider.rules), requester)
+        found, _ = yield from find(requester.memory, ask, self._rules())
         if isinstance(found, Denial):
             raise denied(found, ask.operation)
         return VendedCredentials.of(found)
@@ -206,77 +237,55 @@ class ClientHook:
             return None
         return f"{self._shape.s3_endpoint_url} is not AWS, and the option endpoint_url is not set"
 
-    def _two_buckets(self, operation: str, access: Access) -> Verdict:
-        return refused(Denial("two buckets", access.reason or ""), operation, self.provider.config)
+    def _known(self, frozen: FrozenCredentials) -> Requester | None:
+        """Return the requester whom the client signed as last, if these are still the same credentials."""
+        known = self._requester
+        return known if known is not None and known.is_still(frozen, self.provider.store) else None
 
-    def _requester_of(self, signer: Any) -> Requester:
-        """Return whoever the client would sign as right now."""
-        credentials = signer._credentials
-        frozen = credentials.get_frozen_credentials()
+    def _meet(self, credentials: object, frozen: FrozenCredentials, latest: FrozenCredentials) -> Requester:
+        """Return whoever signs with ``frozen``, which were read off ``credentials`` just before ``latest``."""
         known, store = self._requester, self.provider.store
-        if known is not None and known.is_still(frozen, store):
-            return known
         requester = Requester(frozen, store)
         if not isinstance(credentials, RefreshableCredentials):
             # Whoever the client signs as may change from one request to the next and back.
             self._requester = requester
-        elif credentials.get_frozen_credentials() == frozen:
+        elif latest == frozen:
             # Rotated, and not merely seen late by this thread: what was vended to the old ones goes with them.
             self._requester = requester
             if known is not None and known.store is store:
                 store.forget(known.digest)
         return requester
 
-    def _decide(self, ask: Ask, requester: Requester) -> Verdict:
+    def _decide(
+        self, operation: str, access: Access, region: str, requester: Requester
+    ) -> Generator[Step, Any, Verdict]:
+        if access.target is None or access.permission is None:
+            return refused(Denial("two buckets", access.reason or ""), operation, self.provider.config)
         try:
-            return self._run(decide(requester.memory, ask, self.provider.rules), requester)
+            ask = Ask(operation, access.permission, access.target, region)
+            return (yield from decide(requester.memory, ask, self._rules()))
         except ServiceFailure:
             self.provider.count("failed")
             raise
 
-    def _settle(self, operation: str, access: Access, region: str, verdict: Verdict, bucket: str, label: str) -> None:
+    def _settle(self, wanted: Wanted, region: str, verdict: Verdict, requester: Requester, bucket: str = "") -> None:
         """Count and report a decision, and raise where it is a refusal."""
         provider = self.provider
         provider.count("cache_hits" if verdict.vended is not None and verdict.source == "cache" else verdict.outcome)
-        provider.report(operation, access, region, verdict, bucket, label)
+        provider.report(wanted.operation, wanted.access, region, verdict, bucket, requester.memory.label)
         if verdict.error is not None:
             raise verdict.error
 
-    def _run(self, steps: Generator[Step, Any, Returned], requester: Requester) -> Returned:
-        """Drive a generator of the core: perform what it asks for in this thread, send it the answers."""
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    answer = self._perform(step, requester)
-                except Exception as error:  # noqa: BLE001, PERF203  the generator judges it
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as done:
-            returned: Returned = done.value
-            return returned
-        finally:
-            # After an interrupt too: it ends the flight that others wait for.
-            steps.close()
+    def _call(self, step: Step, requester: Requester) -> Call:
+        """Return the call that performs a step."""
+        self.provider.count("control_calls")
+        return call_for(step, self.provider.config, self._signs(requester.signer))
 
-    def _perform(self, step: Step, requester: Requester) -> Any:
-        if isinstance(step, Wait):
-            step.flight.done.result()
-            return None
-        provider = self.provider
-        provider.count("control_calls")
-        call = call_for(step, provider.config, requester.signer)
-        client = provider.clients.get(call.service, call.region, self._shape, provider.config)
-        try:
-            response = getattr(client, call.method)(**call.parameters)
-        except ClientError as error:
-            return answer_of_error(step, error)
-        except ResponseParserError:
-            response = None
+    def _answer(self, step: Step, response: Mapping[str, Any] | None) -> Any:
+        """Read the response of a step's call; None stands for one that botocore can't parse."""
         if response is None:
             # Raised out here, so that nothing leads to the parser's error: it quotes the answer, credentials and all.
             raise UnreadableAnswer
         if isinstance(step, Vend):
-            provider.count("vended")
-        return answer_of(step, response, Credentials)
+            self.provider.count("vended")
+        return answer_of(step, response)

@@ -24,12 +24,16 @@ from .exceptions import ConfigurationError
 from .forks import in_forked_children
 from .hook import ClientHook
 from .provider import AccessGrantsProvider
+from .threads import ThreadsHook
 
 __all__ = ["initialize_client_plugin", "provider_for", "register"]
 
 logger = logging.getLogger(__name__)
 
-TAKES = "a boto3.Session, a botocore session, an S3 client, an S3 resource, or nothing for boto3's default session"
+TAKES = (
+    "a session, an S3 client or an S3 resource of boto3, botocore, aioboto3 or aiobotocore, "
+    "or nothing for boto3's default session"
+)
 
 
 class _Place(NamedTuple):
@@ -38,7 +42,8 @@ class _Place(NamedTuple):
     events: BaseEventHooks
     client: BaseClient | None
     profile: str | None
-    make_client: Callable[[], BaseClient] | None
+    make_client: Callable[[], Any] | None
+    asynchronous: bool
 
 
 class _Registry:
@@ -64,8 +69,9 @@ _registry = _Registry()
 def register(target: Any = None, *, config: AccessGrantsConfig | None = None, **options: Any) -> AccessGrantsProvider:
     """Have the S3 requests of ``target`` signed with S3 Access Grants credentials.
 
-    ``target``: a ``boto3.Session`` or botocore session (every S3 client and resource made from it afterwards), an S3
-    client or resource, or None for boto3's default session, and so for plain ``boto3.client("s3")``. ``options`` are
+    ``target``: a session of boto3, botocore, aioboto3 or aiobotocore (every S3 client and resource made from it
+    afterwards), an S3 client or resource, or None for boto3's default session, and so for plain
+    ``boto3.client("s3")``. ``options`` are
     the fields of :class:`AccessGrantsConfig`; where one is not given, the environment (``S3_ACCESS_GRANTS_…``) and the
     AWS profile are asked. ``config`` replaces both of these. Registering again leaves one provider, and the later
     options hold. Raises :class:`ConfigurationError`.
@@ -97,8 +103,8 @@ def provider_for(
     it is that provider; else one that the session keeps for these options, so that what it remembers is found again.
     """
     place = _place_of(session)
-    if place.make_client is None:
-        raise ConfigurationError(f"{session!r} is a client; credentials are asked for with a session")
+    if place.make_client is None or place.asynchronous:
+        raise ConfigurationError(f"credentials are asked for with a session of boto3 or botocore, not {session!r}")
     with _registry.lock:
         known = _registry.providers.get(place.events)
         covering = known() if known is not None else None
@@ -159,9 +165,6 @@ def initialize_client_plugin(client: Any) -> None:
             return
         try:
             config = load({}, config=None, environ=os.environ, profile=profile_settings(None))
-            if _is_asynchronous(client):
-                _leave_alone(config)
-                return
         except ConfigurationError as error:
             logger.error("S3 Access Grants: %s. The client will refuse S3 requests until this is mended", error)
             client.meta.events.register_first("before-sign.s3", _Refusal(str(error)))
@@ -171,14 +174,6 @@ def initialize_client_plugin(client: Any) -> None:
             provider = _registry.autoloaded[config] = AccessGrantsProvider(config)
             provider.on_unregister(lambda: _registry.autoloaded.pop(config, None))
         _attach(provider, client)
-
-
-def _leave_alone(config: AccessGrantsConfig) -> None:
-    """Let an asynchronous client sign as the caller, and say so; where the options forbid that, have it refuse."""
-    said = "asynchronous clients are not covered by this version"
-    if config.fallback == "never":
-        raise ConfigurationError(f"{said}, and fallback='never' forbids to sign as the caller")
-    logger.warning("S3 Access Grants: %s; this one signs as the caller", said)
 
 
 class _Refusal:
@@ -215,10 +210,18 @@ def _attach(provider: AccessGrantsProvider, client: BaseClient) -> None:
         old = known() if known is not None else None
         if old is not None:
             old.detach()
-        hook = ClientHook(provider, client)
+        hook = _hook_for(provider, client)
         hook.attach()
         provider.adopt(hook)
         _registry.hooks[client.meta.events] = weakref.ref(hook)
+
+
+def _hook_for(provider: AccessGrantsProvider, client: BaseClient) -> ClientHook:
+    if not _is_asynchronous(client):
+        return ThreadsHook(provider, client)
+    from .aio import TasksHook
+
+    return TasksHook(provider, client)
 
 
 def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
@@ -234,7 +237,8 @@ def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
 
     place.events.register("creating-client-class.s3", add_base_class)
     provider.on_unregister(lambda: place.events.unregister("creating-client-class.s3", add_base_class))
-    provider.answer_with(place.make_client)
+    if place.make_client is not None:
+        provider.answer_with(place.make_client, place.asynchronous)
 
 
 def _place_of(target: Any) -> _Place:
@@ -243,17 +247,15 @@ def _place_of(target: Any) -> _Place:
         target = _default_session()
     elif boto3 is not None and isinstance(target, boto3.resources.base.ServiceResource):
         target = target.meta.client
-    if _is_asynchronous(target):
-        raise ConfigurationError(f"{target!r} is asynchronous, which this version does not cover; it takes {TAKES}")
     if _is_s3_client(target):
-        return _Place(target.meta.events, target, None, None)
+        return _Place(target.meta.events, target, None, None, _is_asynchronous(target))
     if isinstance(target, Session):
         events = target.get_component("event_emitter")
         profile = target.get_config_variable("profile")
-        return _Place(events, None, profile, lambda: target.create_client("s3"))
+        return _Place(events, None, profile, lambda: target.create_client("s3"), _is_asynchronous(target))
     if boto3 is not None and isinstance(target, boto3.session.Session):
         profile = target.profile_name if target.profile_name in target.available_profiles else None
-        return _Place(target.events, None, profile, lambda: target.client("s3"))
+        return _Place(target.events, None, profile, lambda: target.client("s3"), _is_asynchronous(target))
     raise ConfigurationError(f"register() can't cover {target!r}; it takes {TAKES}")
 
 
@@ -274,4 +276,5 @@ def _is_s3_client(candidate: object) -> bool:
 
 def _is_asynchronous(candidate: object) -> bool:
     """Tell whether something comes from aiobotocore, whose classes derive from botocore's, or from aioboto3."""
-    return any(base.__module__.partition(".")[0] in ("aiobotocore", "aioboto3") for base in type(candidate).__mro__)
+    names = {base.__module__.partition(".")[0] for base in type(candidate).__mro__}
+    return not names.isdisjoint(("aiobotocore", "aioboto3"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timezone
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from .cache import Vended
+from .answers import VendedCredentials, decision_of, permission_of, target_of
+from .calls import Call
 from .clients import InternalClients
 from .config import AccessGrantsConfig
 from .decision import Decision, Stats
@@ -19,36 +20,20 @@ from .flow import Verdict
 from .forks import leaf_lock
 from .memory import Store
 from .operations import Access
-from .scopes import PERMISSIONS, SCHEME, GrantScope, MalformedScope, Permission, Target
-from .steps import Rules
+from .scopes import Permission
+from .steps import Rules, Step
 
 if TYPE_CHECKING:
+    from .aio import TasksHook
     from .hook import ClientHook
+    from .threads import ThreadsHook
 
-__all__ = ["AccessGrantsProvider", "VendedCredentials"]
+__all__ = ["AccessGrantsProvider"]
 
 logger = logging.getLogger(__name__)
 
 # After so many buckets the warnings start over; the set must not grow for ever.
 MAX_WARNED = 10_000
-
-
-@dataclass(frozen=True)
-class VendedCredentials:
-    """Frozen credentials of a grant: ``expiration`` is an aware UTC time, ``scope`` the grant's ``s3://`` URI."""
-
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    token: str = field(repr=False)
-    expiration: datetime
-    scope: str
-    permission: Permission
-
-    @classmethod
-    def of(cls, vended: Vended) -> VendedCredentials:
-        """Freeze what the cache holds."""
-        signer, expiration = vended.signer, _utc(vended.expires_at)
-        return cls(signer.access_key, signer.secret_key, signer.token, expiration, str(vended.scope), vended.permission)
 
 
 class AccessGrantsProvider:
@@ -61,13 +46,16 @@ class AccessGrantsProvider:
         profile: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._profile = profile
+        self.profile = profile
         self._clock = clock
         self._lock = leaf_lock()
         self._hooks: weakref.WeakSet[ClientHook] = weakref.WeakSet()
         self._loader: object = None
+        # Told of each control call: its step, the call, how many seconds it took, and the error if it failed.
+        self.observer: Callable[[Step, Call, float, Exception | None], object] | None = None
         self.closed = False
-        self._make_client: Callable[[], object] | None = None
+        self._make_client: Callable[[], Any] | None = None
+        self._asynchronous = False
         self._own_client: object = None
         self._undo: list[Callable[[], object]] = []
         self._counts = dict.fromkeys((one.name for one in fields(Stats)), 0)
@@ -76,7 +64,7 @@ class AccessGrantsProvider:
     def configure(self, config: AccessGrantsConfig) -> None:
         """Go on with other options. What was remembered under the old ones is forgotten."""
         self.config = config
-        self.clients = InternalClients(self._profile, lambda: self._loader)
+        self.clients = InternalClients(self.profile, lambda: self._loader)
         self.rules = Rules(config, self._clock, self.clients.knows)
         self.clear()
 
@@ -112,7 +100,12 @@ class AccessGrantsProvider:
         stands for the error the request would raise. Raises :class:`ConfigurationError` for an unknown operation or
         a missing parameter and :class:`ServiceFailure` as the request would.
         """
-        return self._hook().explain(operation, params)
+        return self._threads_hook().explain(operation, params)
+
+    async def explain_async(self, operation: str, **params: Any) -> Decision:
+        """Do what :meth:`explain` does for an asynchronous session or client, in its event loop."""
+        async with self._tasks_hook() as hook:
+            return await hook.explain(operation, params)
 
     def credentials(self, target: str, permission: Permission = "READ") -> VendedCredentials:
         """Return credentials for a target, vended or remembered, for tools that botocore's events don't reach.
@@ -121,9 +114,13 @@ class AccessGrantsProvider:
         Raises :class:`AccessDenied` where no grant covers it, whatever ``fallback`` says, :class:`ServiceFailure` where
         Access Grants fails, and :class:`ConfigurationError` for anything else than such a URI and permission.
         """
-        if permission not in PERMISSIONS:
-            raise ConfigurationError(f"permission={permission!r} is not allowed; it must be one of {PERMISSIONS}")
-        return self._hook().credentials(_target_of(target), permission)
+        return self._threads_hook().credentials(target_of(target), permission_of(permission))
+
+    async def credentials_async(self, target: str, permission: Permission = "READ") -> VendedCredentials:
+        """Do what :meth:`credentials` does for an asynchronous session or client, in its event loop."""
+        wanted = target_of(target), permission_of(permission)
+        async with self._tasks_hook() as hook:
+            return await hook.credentials(*wanted)
 
     def stats(self) -> Stats:
         """Return the counts since registration, as of now."""
@@ -172,6 +169,20 @@ class AccessGrantsProvider:
             verdict.advice,
         )
 
+    @contextmanager
+    def observed(self, step: Step, call: Call) -> Iterator[None]:
+        """Tell :attr:`observer`, if there is one, of the control call that is made within the block."""
+        started = time.monotonic()
+        failed: Exception | None = None
+        try:
+            yield
+        except Exception as error:
+            failed = error
+            raise
+        finally:
+            if self.observer is not None:
+                self.observer(step, call, time.monotonic() - started, failed)
+
     def adopt(self, hook: ClientHook) -> None:
         """Count a client's hook among those the provider covers."""
         with self._lock:
@@ -182,19 +193,42 @@ class AccessGrantsProvider:
             hook.detach()
         self._loader = self._loader or hook.loader
 
-    def answer_with(self, make_client: Callable[[], object] | None) -> None:
-        """Say how to make a client of the session, for questions that come without one."""
-        self._make_client = make_client
+    def answer_with(self, make_client: Callable[[], Any], asynchronous: bool = False) -> None:
+        """Say how to make a client of the session, for questions that come without one.
+
+        ``asynchronous``: what it returns is an asynchronous context manager that gives the client.
+        """
+        self._make_client, self._asynchronous = make_client, asynchronous
 
     def on_unregister(self, undo: Callable[[], object]) -> None:
         """Note what to undo when the provider is taken off."""
         self._undo.append(undo)
 
-    def _hook(self) -> ClientHook:
+    def _threads_hook(self) -> ThreadsHook:
         """Return the hook that answers for the session, or for the client the provider was registered on."""
-        if self._make_client is not None and self._own_client is None:
+        if self._make_client is not None and self._own_client is None and not self._asynchronous:
             self._own_client = self._make_client()
-        events = getattr(getattr(self._own_client, "meta", None), "events", None)
+        hook: Any = None if self._asynchronous else self._hook_of(self._own_client)
+        if hook is None or hook.asynchronous:
+            raise ConfigurationError("it is asynchronous: await explain_async() or credentials_async()")
+        answering: ThreadsHook = hook
+        return answering
+
+    @asynccontextmanager
+    async def _tasks_hook(self) -> AsyncIterator[TasksHook]:
+        """Provide the same of an asynchronous session, with a client that lives for the block, or of a client."""
+        async with AsyncExitStack() as open_clients:
+            client = None
+            if self._make_client is not None and self._asynchronous:
+                client = await open_clients.enter_async_context(self._make_client())
+            hook: Any = self._hook_of(client)
+            if not hook.asynchronous:
+                raise ConfigurationError("it is not asynchronous: call explain() or credentials()")
+            yield hook
+
+    def _hook_of(self, client: Any) -> ClientHook:
+        """Return the hook of a client that was made for this, None standing for the one that was registered."""
+        events = getattr(getattr(client, "meta", None), "events", None)
         with self._lock:
             hooks = list(self._hooks)
         for hook in hooks:
@@ -207,41 +241,3 @@ class AccessGrantsProvider:
 
     def __repr__(self) -> str:
         return f"<AccessGrantsProvider fallback={self.config.fallback!r}, {len(self._hooks)} clients>"
-
-
-def decision_of(operation: str, access: Access, region: str | None, verdict: Verdict) -> Decision:
-    """Put what is known of a decision into the record for the user."""
-    vended, denial = verdict.vended, verdict.denial
-    about = vended or denial
-    return Decision(
-        operation=operation,
-        permission=access.permission,
-        target=None if access.target is None else str(access.target),
-        outcome=verdict.outcome,
-        scope=None if vended is None else str(vended.scope),
-        source=verdict.source,
-        reason=verdict.reason,
-        account_id=None if about is None else about.account_id,
-        region=(about.region if about is not None else None) or region,
-        expiration=None if vended is None else _utc(vended.expires_at),
-    )
-
-
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)
-
-
-def _target_of(uri: str) -> Target:
-    if not isinstance(uri, str):
-        raise ConfigurationError(f"target={uri!r} is not allowed; it must be an s3:// URI")
-    bucket, slash, key = uri.removeprefix(SCHEME).partition("/")
-    if slash and key and not key.endswith(("/", "*")):
-        text = uri
-    elif not slash and not bucket.endswith("*"):
-        text = f"{uri}/*"
-    else:
-        text = f"{uri}*"
-    try:
-        return GrantScope.parse(text)
-    except MalformedScope as error:
-        raise ConfigurationError(f"target={uri!r} is not allowed: {error}") from None

@@ -110,13 +110,15 @@ class Rules:
     """What stays the same for all requests of a provider.
 
     ``clock`` gives seconds since the epoch. ``knows`` tells whether botocore's GetDataAccess has a parameter. ``who``
-    tells what runs: the thread, or the task.
+    tells what runs: the thread, or the task. ``lane`` is the event loop it runs in, None for threads: nobody waits for
+    a call in another lane, since a loop may stand still (its thread waits for ours, say) for as long as it likes.
     """
 
     config: AccessGrantsConfig
     clock: Callable[[], float]
     knows: Callable[[str], bool]
     who: Callable[[], object] = threading.get_ident
+    lane: object = None
 
     def knows_everywhere(self) -> bool:
         """Tell whether one call can search the instances shared with the caller too."""

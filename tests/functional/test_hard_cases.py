@@ -16,9 +16,9 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from access_grants_provider.exceptions import ConfigurationError, MalformedAnswer, ServiceFailure
-from access_grants_provider.hook import ClientHook
 from access_grants_provider.plugin import _registry
 from access_grants_provider.steps import Vend
+from access_grants_provider.threads import ThreadsHook
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_threads_of_different_identities_on_one_client_each_sign_as_themselves(g
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
 def test_a_signal_handler_that_writes_in_the_middle_of_a_vend_does_not_wait_for_itself(grants, s3, monkeypatch):
-    perform, written = ClientHook._perform, []
+    perform, written = ThreadsHook._perform, []
 
     def checkpoint(*_: object) -> None:
         s3.put_object(Bucket="data", Key="in/checkpoint", Body=b"saved")
@@ -128,13 +128,13 @@ def test_a_signal_handler_that_writes_in_the_middle_of_a_vend_does_not_wait_for_
 
     def interrupted(self, step, requester):
         if isinstance(step, Vend) and not written:
-            monkeypatch.setattr(ClientHook, "_perform", perform)
+            monkeypatch.setattr(ThreadsHook, "_perform", perform)
             signal.raise_signal(signal.SIGUSR1)
         return perform(self, step, requester)
 
     before = signal.signal(signal.SIGUSR1, checkpoint)
     try:
-        monkeypatch.setattr(ClientHook, "_perform", interrupted)
+        monkeypatch.setattr(ThreadsHook, "_perform", interrupted)
         s3.put_object(Bucket="data", Key="in/y", Body=b"2")
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -148,7 +148,7 @@ def test_an_interrupt_anywhere_in_the_call_leaves_no_flight_behind(s3, monkeypat
 
     kept = None
     with monkeypatch.context() as patched:
-        patched.setattr(ClientHook, "_perform", interrupt)
+        patched.setattr(ThreadsHook, "_perform", interrupt)
         try:
             s3.get_object(Bucket="data", Key="in/x")
         except KeyboardInterrupt as error:
@@ -191,13 +191,13 @@ def test_a_client_given_back_is_covered_by_its_session_again(grants, register, a
 def test_a_client_that_is_made_while_its_session_is_unregistered_is_not_covered(grants, register, alice, monkeypatch):
     session = grants.session(alice)
     provider = register(session)
-    attach = ClientHook.attach
+    attach = ThreadsHook.attach
 
     def unregistered_first(self):
         provider.unregister()
         attach(self)
 
-    monkeypatch.setattr(ClientHook, "attach", unregistered_first)
+    monkeypatch.setattr(ThreadsHook, "attach", unregistered_first)
     s3 = session.client("s3")
     with pytest.raises(ClientError, match="user/alice is not authorized"):
         s3.get_object(Bucket="data", Key="in/x")

@@ -9,8 +9,8 @@ import pytest
 from botocore.config import Config
 
 from access_grants_provider.exceptions import ServiceFailure
-from access_grants_provider.hook import ClientHook
 from access_grants_provider.steps import Vend
+from access_grants_provider.threads import ThreadsHook
 
 THREADS = 64
 
@@ -138,7 +138,7 @@ def test_after_a_failure_the_next_request_asks_again(grants, client):
 def test_an_interrupted_leader_hands_over(grants, client, monkeypatch):
     alice, provider, _ = client()
     grants.grant(alice, "s3://data/*", "READ")
-    perform, interrupted, waiting = ClientHook._perform, threading.Event(), threading.Event()
+    perform, interrupted, waiting = ThreadsHook._perform, threading.Event(), threading.Event()
 
     def interrupt_first(self, step, requester):
         if isinstance(step, Vend) and not interrupted.is_set():
@@ -150,7 +150,7 @@ def test_an_interrupted_leader_hands_over(grants, client, monkeypatch):
         return perform(self, step, requester)
 
     provider.explain("list_buckets")
-    monkeypatch.setattr(ClientHook, "_perform", interrupt_first)
+    monkeypatch.setattr(ThreadsHook, "_perform", interrupt_first)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(explain(provider, "a/x"))
         interrupted.wait(10)

@@ -147,7 +147,7 @@ def test_to_wait_is_no_call() -> None:
 def test_an_answer_reads_as_its_step_wants_it_and_what_is_missing_as_none(
     step: Step, response: dict[str, Any], answer: object
 ) -> None:
-    assert answer_of(step, response, Credentials) == answer
+    assert answer_of(step, response) == answer
 
 
 GIVEN = {"AccessKeyId": "ASIAVENDED", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": UNTIL}
@@ -155,7 +155,7 @@ GIVEN = {"AccessKeyId": "ASIAVENDED", "SecretAccessKey": "s", "SessionToken": "t
 
 def test_vended_credentials_become_a_signer() -> None:
     response = {"Credentials": GIVEN, "MatchedGrantTarget": "s3://sales/*", "MatchedInstanceArn": "arn:…"}
-    answer = answer_of(VEND, response, Credentials)
+    answer = answer_of(VEND, response)
     assert isinstance(answer, Answer)
     assert isinstance(answer.signer, Credentials)
     assert (answer.signer.access_key, answer.signer.secret_key, answer.signer.token) == ("ASIAVENDED", "s", "t")
@@ -166,18 +166,18 @@ def test_vended_credentials_become_a_signer() -> None:
 @pytest.mark.parametrize("empty", [True, False])
 def test_incomplete_credentials_make_no_signer(missing: str, empty: bool) -> None:
     given = {**GIVEN, missing: ""} if empty else {name: value for name, value in GIVEN.items() if name != missing}
-    assert answer_of(VEND, {"Credentials": given}, Credentials).signer is None
+    assert answer_of(VEND, {"Credentials": given}).signer is None
 
 
 @pytest.mark.parametrize("expiration", [None, "2027-01-15T00:00:00Z", 1_800_000_000])
 def test_an_expiration_that_is_no_time_reads_as_none(expiration: object) -> None:
-    answer = answer_of(VEND, {"Credentials": {**GIVEN, "Expiration": expiration}}, Credentials)
+    answer = answer_of(VEND, {"Credentials": {**GIVEN, "Expiration": expiration}})
     assert answer.expiration is None
 
 
 @pytest.mark.parametrize("response", [{}, {"Credentials": {}}, {"Credentials": None}])
 def test_an_empty_answer_of_get_data_access_reads_as_nothing(response: dict[str, Any]) -> None:
-    assert answer_of(VEND, response, Credentials) == Answer(None, None, None, None)
+    assert answer_of(VEND, response) == Answer(None, None, None, None)
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 404])

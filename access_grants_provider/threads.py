@@ -1,0 +1,100 @@
+"""The botocore edge: the decisions on the requests of one S3 client, performed in the thread that makes the request."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+from .answers import VendedCredentials, decision_of
+from .calls import answer_of_error
+from .decision import Decision
+from .flow import Verdict
+from .hook import ClientHook
+from .requester import Requester
+from .scopes import Permission, Target
+from .steps import Step, Wait
+
+__all__ = ["ThreadsHook"]
+
+Returned = TypeVar("Returned")
+
+
+class ThreadsHook(ClientHook):
+    """Hooked into a client of botocore."""
+
+    def before_sign(
+        self, request: AWSRequest, operation_name: str, signature_version: Any, request_signer: Any, **_: object
+    ) -> None:
+        """Handle ``before-sign.s3``; see :class:`ClientHook`."""
+        context = request.context
+        wanted = self._wanted(context, operation_name, signature_version, request_signer)
+        if wanted is not None:
+            requester = self._requester_of(request_signer)
+            if not self._sign_warm(context, wanted, requester, request_signer):
+                self._run(self._sign_cold(context, wanted, requester, request_signer), requester)
+
+    def needs_retry(
+        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], operation: Any, **_: object
+    ) -> int | None:
+        """Handle ``needs-retry.s3``; see :class:`ClientHook`."""
+        attempt = self._refused(response, request_dict)
+        if attempt is None or response is None:
+            return None
+        return self._run(self._recover(attempt, response, request_dict, operation.name), attempt.requester)
+
+    def explain(self, operation: str, params: dict[str, Any]) -> Decision:
+        """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""
+        name, access = self._imagined(operation, params)
+        if access.permission is None:
+            return decision_of(name, access, None, Verdict("unsupported", reason=access.reason))
+        requester = self._requester_of(self._signer)
+        return self._run(self._explain(name, access, requester), requester)
+
+    def credentials(self, target: Target, permission: Permission) -> VendedCredentials:
+        """Return credentials for a target; see :meth:`AccessGrantsProvider.credentials`."""
+        self._check_askable(target)
+        requester = self._requester_of(self._signer)
+        return self._run(self._credentials(target, permission, requester), requester)
+
+    def _requester_of(self, signer: Any) -> Requester:
+        """Return whoever the client would sign as right now."""
+        credentials = signer._credentials
+        frozen = credentials.get_frozen_credentials()
+        return self._known(frozen) or self._meet(credentials, frozen, credentials.get_frozen_credentials())
+
+    def _run(self, steps: Generator[Step, Any, Returned], requester: Requester) -> Returned:
+        """Drive a generator of the core: perform what it asks for in this thread, send it the answers."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._perform(step, requester)
+                except Exception as error:  # noqa: BLE001, PERF203  the generator judges it
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            returned: Returned = done.value
+            return returned
+        finally:
+            # After an interrupt too: it ends the flight that others wait for.
+            steps.close()
+
+    def _perform(self, step: Step, requester: Requester) -> Any:
+        if isinstance(step, Wait):
+            step.flight.done.result()
+            return None
+        call = self._call(step, requester)
+        client = self.provider.clients.get(call.service, call.region, self._shape, self.provider.config)
+        with self.provider.observed(step, call):
+            try:
+                response = getattr(client, call.method)(**call.parameters)
+            except ClientError as error:
+                return answer_of_error(step, error)
+            except ResponseParserError:
+                response = None
+            return self._answer(step, response)
