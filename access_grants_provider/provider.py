@@ -221,8 +221,9 @@ class AccessGrantsProvider:
             client = None
             if self._make_client is not None and self._asynchronous:
                 client = await open_clients.enter_async_context(self._make_client())
-            hook: Any = self._hook_of(client)
-            if not hook.asynchronous:
+            of_threads = self._make_client is not None and not self._asynchronous
+            hook: Any = None if of_threads else self._hook_of(client)
+            if hook is None or not hook.asynchronous:
                 raise ConfigurationError("it is not asynchronous: call explain() or credentials()")
             yield hook
 
