@@ -328,3 +328,33 @@ def test_a_registered_asynchronous_client_answers_itself(grants, register, alice
 
     asyncio.run(main())
     assert [one.signer for one in grants.s3_requests()][-2:] == ["grant", "alice"]
+
+
+def test_on_trio_it_is_the_same(grants, register, alice):
+    trio = pytest.importorskip("trio", reason="trio is not installed")
+    idle = pytest.importorskip("trio.testing").wait_all_tasks_blocked
+    pytest.importorskip("httpx2", reason="httpx2 is not installed")
+    pytest.importorskip("aiobotocore._async_primitives", reason="this aiobotocore runs on asyncio only")
+    from aiobotocore.httpxsession import HttpxSession
+
+    async def main():
+        session = session_of(alice)
+        session.set_default_client_config(AioConfig(http_session_cls=HttpxSession))
+        register(session)
+        async with session.create_client("s3") as s3:
+            with grants.hold("GetDataAccess") as held:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(read_on_trio, s3)
+                    await trio.to_thread.run_sync(held.wait_for, 1)
+                    for _ in range(7):
+                        nursery.start_soon(read_on_trio, s3)
+                    await idle()
+                    held.release()
+
+    async def read_on_trio(s3):
+        response = await s3.get_object(Bucket="data", Key="a/x")
+        assert await response["Body"].read() == b"a"
+
+    trio.run(main)
+    assert grants.calls("GetDataAccess") == 1
+    assert {one.signer for one in grants.s3_requests()} == {"grant"}
