@@ -19,6 +19,19 @@ PROGRAMS = [block for block in BLOCKS if "def test_" not in block]
 TESTS = [block for block in BLOCKS if "def test_" in block]
 
 
+LIBRARIES = re.compile(r"^(?:import|from) (aiobotocore)\b", re.MULTILINE)
+
+
+def on_a_server(server, monkeypatch):
+    """Have what speaks to AWS there speak to the local service over HTTP, as somebody who has a grant."""
+    server.bucket("sales")
+    alice = server.identity("alice")
+    server.grant(alice, "s3://sales/emea/*", "READ")
+    server.put("s3://sales/emea/2026/q3.csv", b"1")
+    for name, value in server.environment(alice).items():
+        monkeypatch.setenv(name, value)
+
+
 def test_there_are_blocks_of_both_kinds():
     assert len(PROGRAMS) >= 5
     assert TESTS
@@ -26,8 +39,14 @@ def test_there_are_blocks_of_both_kinds():
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_a_program_runs(program, monkeypatch, request):
+    for library in LIBRARIES.findall(program):
+        pytest.importorskip(library, reason=f"{library} is not installed; the ecosystem's environment has it")
     code = compile(program, "README.md", "exec")
     if "testing" in program:
+        exec(code, {})
+        return
+    if "aiobotocore" in program:
+        on_a_server(request.getfixturevalue("access_grants_server"), monkeypatch)
         exec(code, {})
         return
     # What speaks to AWS there speaks to the local service here: the same lines, as somebody who has a grant.
