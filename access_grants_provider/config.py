@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from .decision import Decision
 from .exceptions import ConfigurationError
 
-__all__ = ["ENVIRONMENT_PREFIX", "PROFILE_SECTION", "AccessGrantsConfig", "load"]
+__all__ = ["CACHE_FOLDER_VARIABLE", "ENVIRONMENT_PREFIX", "PROFILE_SECTION", "AccessGrantsConfig", "load"]
 
 ENVIRONMENT_PREFIX = "S3_ACCESS_GRANTS_"
 PROFILE_SECTION = "s3_access_grants"
+# A place on this machine and no option: it has no argument, and is read where the cache on disk is made.
+CACHE_FOLDER_VARIABLE = ENVIRONMENT_PREFIX + "CACHE_FOLDER"
 
 Fallback = Literal["denied", "always", "never"]
 Privilege = Literal["Default", "Minimal"]
@@ -143,7 +145,9 @@ def load(
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     settings = {
-        variable: value for variable, value in environ.items() if variable.startswith(ENVIRONMENT_PREFIX) and value
+        variable: value
+        for variable, value in environ.items()
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable != CACHE_FOLDER_VARIABLE and value
     }
     return {
         name: value
