@@ -33,7 +33,7 @@ from .memory import Flight
 from .provider import AccessGrantsProvider
 from .requester import Requester
 from .scopes import Permission, Target
-from .steps import Rules, Step, Wait
+from .steps import ON_DISK, Guarded, Rules, Step, Wait
 
 __all__ = ["TasksHook"]
 
@@ -125,6 +125,8 @@ class TasksHook(ClientHook):
             # To be cancelled here does nothing to the flight.
             await _running().landing(step.flight)
             return None
+        if isinstance(step, ON_DISK):
+            return await self._perform_on_disk(step, requester)
         call = self._call(step, requester)
         client = await self._client(call)
         with self.provider.observed(step, call):
@@ -135,6 +137,22 @@ class TasksHook(ClientHook):
             except ResponseParserError:
                 response = None
             return self._answer(step, response)
+
+    async def _perform_on_disk(self, step: Step, requester: Requester) -> Any:
+        processes, abandoned = self._processes(), False
+
+        def perform() -> Any:
+            answer = processes.perform(step, requester)
+            if abandoned and isinstance(answer, Guarded) and answer.lock is not None:
+                answer.lock.release()
+            return answer
+
+        try:
+            return await _running().in_thread(perform)
+        except BaseException:
+            # Cancelled: the thread goes on by itself, and nobody takes the lock that it may get.
+            abandoned = True
+            raise
 
     async def _client(self, call: Call) -> Any:
         """Return the client for a call, made on the first need."""

@@ -14,8 +14,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .cache import Vended
 from .exceptions import ConfigurationError, MalformedAnswer
 from .failures import refusal, same_failure, translated
+from .flights import learn_depth
 from .memory import DENIAL_SECONDS, BucketFacts, Denial, Memory
 from .scopes import PERMISSIONS, GrantScope, MalformedScope, permits
+from .sharing import shared
 from .steps import Answer, Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Vend, Wait
 
 __all__ = ["is_account", "vend"]
@@ -29,10 +31,16 @@ Found = Generator[Step, Any, Vended | Denial]
 
 
 def vend(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
-    """Ask for the credentials ``ask`` needs, and remember the answer: credentials or a denial.
+    """Get the credentials ``ask`` needs, and remember the answer: credentials or a denial.
 
     ``stale`` are the credentials they are to replace, if any. Raises :class:`ServiceFailure`; then nothing is kept.
     """
+    if rules.config.cache != "disk":
+        return _ask(memory, ask, rules, stale)
+    return shared(memory, ask, rules, stale, lambda: _ask(memory, ask, rules, stale))
+
+
+def _ask(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
     with memory.lock:
         facts = memory.bucket(ask.target.bucket)
     found = yield from _search(memory, facts, ask, rules)
@@ -44,11 +52,7 @@ def vend(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
         return found
     with memory.lock:
         memory.credentials.add(found, rules.clock())
-        if rules.config.privilege == "Default":
-            depth = depth_of(found.scope)
-            # One object's grant among folders tells nothing of the others.
-            if depth is not None or ask.permission not in facts.depths:
-                facts.depths[ask.permission] = depth
+        learn_depth(memory, ask.permission, found.scope, rules)
         if stale is not None and _replaces(found, stale, rules.clock()):
             memory.credentials.drop(stale)
     logger.info("%s was vended %s on %r for %s", memory.label, found.permission, str(found.scope), ask.operation)
@@ -59,13 +63,6 @@ def _replaces(found: Vended, stale: Vended, now: float) -> bool:
     """Tell whether an old record must go: its time is up, or it would be found before a grant that does all it did."""
     serves_all = found.scope.covers(stale.scope) and permits(found.permission, stale.permission)
     return now >= stale.renew_at or (serves_all and found.scope != stale.scope)
-
-
-def depth_of(scope: GrantScope) -> int | None:
-    """Return how many folders deep a grant lies; None where its scope is not a folder and tells nothing of others."""
-    if not scope.is_prefix or (scope.key and not scope.key.endswith("/")):
-        return None
-    return scope.key.count("/")
 
 
 def _search(memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:

@@ -39,6 +39,7 @@ class Vended:
     ``signer`` is what the edge puts into a request to have it signed; the core never looks into it.
     ``refresh_at``: from here on one caller renews them and the others go on (advisory window). ``renew_at``: from
     here on they are not used any more (mandatory window). ``expires_at``: the ``Expiration`` of the answer.
+    ``recalled``: another process was vended them.
     """
 
     permission: Permission
@@ -50,6 +51,7 @@ class Vended:
     refresh_at: float
     renew_at: float
     used_at: float
+    recalled: bool = False
 
     @classmethod
     def fresh(
@@ -62,6 +64,7 @@ class Vended:
         region: str,
         expiration: datetime,
         now: float,
+        recalled: bool = False,
     ) -> Vended:
         """Make a record of credentials that were vended ``now`` and end at ``expiration`` (an aware time)."""
         expires_at = expiration.timestamp()
@@ -76,6 +79,7 @@ class Vended:
             refresh_at=expires_at - min(ADVISORY_SECONDS, life * ADVISORY_SHARE),
             renew_at=expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE),
             used_at=now,
+            recalled=recalled,
         )
 
 
@@ -181,6 +185,14 @@ class CredentialCache:
                         return nearest
                     stale = stale or nearest
         return stale
+
+    def exact(self, permission: Permission, scope: GrantScope) -> Vended | None:
+        """Return the credentials that are kept for just this scope and permission."""
+        bucket, key, is_prefix = scope
+        if not is_prefix:
+            return self._objects.get((permission, bucket, key))
+        index = self._prefixes.get((permission, bucket))
+        return None if index is None else index.get(key)
 
     def add(self, vended: Vended, now: float) -> None:
         """Keep ``vended`` in place of what is there for the same scope and permission."""

@@ -24,7 +24,7 @@ CACHE_FOLDER_VARIABLE = ENVIRONMENT_PREFIX + "CACHE_FOLDER"
 
 Fallback = Literal["denied", "always", "never"]
 Privilege = Literal["Default", "Minimal"]
-Cache = Literal["memory"]
+Cache = Literal["memory", "disk"]
 Listener = Callable[[Decision], object]
 
 # Bounds of the S3 Control API model:
@@ -35,7 +35,7 @@ MAX_AUDIT_CONTEXT = 2048
 CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "fallback": (("denied", "always", "never"), "one of 'denied', 'always', 'never'"),
     "privilege": (("Default", "Minimal"), "one of 'Default', 'Minimal'"),
-    "cache": (("memory",), "'memory'; a cache on disk is not there yet"),
+    "cache": (("memory", "disk"), "one of 'memory', 'disk'"),
 }
 
 

@@ -18,6 +18,7 @@ from .config import AccessGrantsConfig
 from .decision import Outcome, Source
 from .exceptions import AccessDenied, NoInstance, PermissionMissing, ServiceFailure
 from .failures import concerns_all, same_failure
+from .flights import flight_key, single
 from .memory import Denial, Flight, FlightKey, Memory
 from .steps import Ask, Rules, Step, Wait
 
@@ -125,7 +126,7 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
             with memory.lock:
                 held = memory.credentials.find(ask.permission, ask.target, now)
                 usable = held is not None and now < held.renew_at
-                key = _flight_key(memory, ask, held, waited_for, rules)
+                key = flight_key(memory, ask, held, waited_for, rules)
                 if held is not None and usable:
                     if key in memory.flights or now < held.refresh_at:
                         held.used_at = now
@@ -139,7 +140,7 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
             if flight is mine or flight.leader == mine.leader:
                 return (yield from _lead(mine, memory, ask, held, rules))
         yield Wait(flight)
-        if flight.failure is not None and (key == _single(ask, rules) or concerns_all(flight.failure)):
+        if flight.failure is not None and (key == single(ask, rules) or concerns_all(flight.failure)):
             raise same_failure(flight.failure, f"{ask.operation} on {str(ask.target)!r}")
         if flight.landed or flight.failure is not None:
             waited_for.add(key)
@@ -161,7 +162,8 @@ def _lead(
     if isinstance(found, Denial) and held is not None and rules.clock() < held.renew_at:
         _keep(held, found.reason, rules)
         return held, "cache"
-    return found, "vended"
+    known = isinstance(found, Vended) and (found is held or found.recalled)
+    return found, "cache" if known else "vended"
 
 
 def _keep(held: Vended, why: str, rules: Rules) -> None:
@@ -170,29 +172,3 @@ def _keep(held: Vended, why: str, rules: Rules) -> None:
     held.refresh_at = now + max(0.0, held.renew_at - now) / 2
     until = datetime.fromtimestamp(held.renew_at).astimezone().isoformat(timespec="seconds")
     logger.warning("the credentials of %r were not renewed and stay in use until %s: %s", str(held.scope), until, why)
-
-
-def _flight_key(memory: Memory, ask: Ask, held: Vended | None, waited_for: set[FlightKey], rules: Rules) -> FlightKey:
-    """Choose what a miss waits for: the coarsest flight that may serve it and has not disappointed it yet.
-
-    Which grant will match is not known before the answer. So the first miss in a bucket goes alone (one grant in
-    64 folders: one call). Its answer shows how deep the bucket's grants lie, and from then on misses are grouped
-    by that many folders and fly side by side (64 grants: two rounds). What a group's answer does not cover flies
-    by itself.
-    """
-    single = _single(ask, rules)
-    coarse = single
-    if held is not None:
-        coarse = (rules.lane, ask.permission, held.scope)
-    elif rules.config.privilege == "Default":
-        depths = memory.bucket(ask.target.bucket).depths
-        if ask.permission not in depths:
-            coarse = (rules.lane, ask.permission, ask.target.bucket)
-        elif (depth := depths[ask.permission]) is not None:
-            coarse = (rules.lane, ask.permission, ask.target.bucket, *ask.target.key.split("/", depth)[:depth])
-    return single if coarse in waited_for else coarse
-
-
-def _single(ask: Ask, rules: Rules) -> FlightKey:
-    """Return the key of the flight that is about this target alone."""
-    return (rules.lane, ask.permission, ask.target)

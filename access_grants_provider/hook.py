@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
 from botocore.client import BaseClient
@@ -28,7 +28,11 @@ from .operations import Access, access_of, access_of_post, unsupported_bucket
 from .provider import AccessGrantsProvider
 from .requester import Requester
 from .scopes import Permission, Target
+from .sharing import withdrawn
 from .steps import Ask, Rules, Step, Vend
+
+if TYPE_CHECKING:
+    from .processes import Processes
 
 __all__ = ["ClientHook", "Wanted"]
 
@@ -158,6 +162,7 @@ class ClientHook:
             logger.warning("S3 takes the credentials of %r for expired; renewing them", str(attempt.vended.scope))
             with memory.lock:
                 memory.credentials.drop(attempt.vended)
+            yield from withdrawn(attempt.vended, self._rules())
         elif response[0].status_code == 403 and attempt.from_cache:
             ask = Ask(operation, permission, target, region)
             if not (yield from nearer_grant(memory, ask, attempt.vended, self._rules())):
@@ -275,6 +280,13 @@ class ClientHook:
         provider.report(wanted.operation, wanted.access, region, verdict, bucket, requester.memory.label)
         if verdict.error is not None:
             raise verdict.error
+
+    def _processes(self) -> Processes:
+        """Return what performs the steps on disk."""
+        processes = self.provider.processes
+        if processes is None:
+            raise ConfigurationError("the options were changed in the middle of a request; make it again")
+        return processes
 
     def _call(self, step: Step, requester: Requester) -> Call:
         """Return the call that performs a step."""

@@ -26,6 +26,7 @@ from .steps import Rules, Step
 if TYPE_CHECKING:
     from .aio import TasksHook
     from .hook import ClientHook
+    from .processes import Processes
     from .threads import ThreadsHook
 
 __all__ = ["AccessGrantsProvider"]
@@ -66,13 +67,20 @@ class AccessGrantsProvider:
         self.config = config
         self.clients = InternalClients(self.profile, lambda: self._loader)
         self.rules = Rules(config, self._clock, self.clients.knows)
-        self.clear()
+        self.processes = _processes(config, self._clock) if config.cache == "disk" else None
+        self._start_over()
 
     def clear(self) -> None:
         """Forget all credentials and refusals, of all requesters: what to call after a grant was given or taken.
 
-        Credentials that S3 Access Grants has vended can't be revoked; elsewhere they work until they expire.
+        Credentials that S3 Access Grants has vended can't be revoked; elsewhere they work until they expire. Under
+        ``cache="disk"`` what other processes have in memory stays there.
         """
+        self._start_over()
+        if self.processes is not None:
+            self.processes.clear()
+
+    def _start_over(self) -> None:
         # A call that is under way now ends in the old store, where no later request looks.
         self.store = Store(self.config.privilege)
         self._warned: set[tuple[str, str]] = set()
@@ -89,7 +97,7 @@ class AccessGrantsProvider:
         for hook in hooks:
             hook.detach()
         self.clients.close()
-        self.clear()
+        self._start_over()
 
     def explain(self, operation: str, **params: Any) -> Decision:
         """Say how a request would be signed, without making it.
@@ -242,3 +250,10 @@ class AccessGrantsProvider:
 
     def __repr__(self) -> str:
         return f"<AccessGrantsProvider fallback={self.config.fallback!r}, {len(self._hooks)} clients>"
+
+
+def _processes(config: AccessGrantsConfig, clock: Callable[[], float]) -> Processes:
+    # On demand: most programs do without, and importing it takes time.
+    from .processes import Processes
+
+    return Processes(config, clock)

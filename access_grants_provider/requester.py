@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn
 
 from botocore.credentials import Credentials
@@ -34,6 +35,10 @@ class Requester:
     def is_still(self, frozen: FrozenCredentials, store: Store) -> bool:
         """Tell whether these are the very credentials, and remembered in ``store``."""
         return self._frozen == frozen and self.store is store
+
+    def in_every_process(self, digest: Callable[[str, str, str | None], bytes]) -> bytes:
+        """Return a digest of the credentials that other processes compute too; ``digest`` leads back to nothing."""
+        return digest(self._frozen.access_key, self._frozen.secret_key, self._frozen.token)
 
     def __repr__(self) -> str:
         return f"<Requester {self.memory.label}>"

@@ -6,20 +6,27 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from .cache import Vended
 from .config import AccessGrantsConfig
-from .memory import Flight
+from .memory import Flight, FlightKey
 from .scopes import Permission, Target
 
 __all__ = [
+    "ON_DISK",
     "Answer",
     "Ask",
     "BucketRegion",
     "CallerAccount",
     "FindInstance",
+    "Forget",
+    "Guard",
+    "Guarded",
+    "Keep",
     "ListGrants",
     "Page",
+    "Recall",
     "Rules",
     "Step",
     "Vend",
@@ -93,7 +100,51 @@ class Wait(NamedTuple):
     flight: Flight
 
 
-Step = CallerAccount | FindInstance | Vend | ListGrants | BucketRegion | Wait
+class Recall(NamedTuple):
+    """Look for what other processes were vended for a bucket; the answer is a list of :class:`Vended`."""
+
+    bucket: str
+
+
+class Guard(NamedTuple):
+    """Take the lock of a flight among processes; the answer is a :class:`Guarded`.
+
+    ``patient``: wait for it, for a limited time. ``key`` is the flight's, without its lane.
+    """
+
+    key: FlightKey
+    patient: bool
+
+
+class Guarded(NamedTuple):
+    """The lock if this process has got it, and whether another had it at first."""
+
+    lock: Lock | None
+    waited: bool
+
+
+class Lock(Protocol):
+    """What another process waits for."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
+class Keep(NamedTuple):
+    """Have other processes find what was vended; nothing is answered."""
+
+    vended: Vended
+
+
+class Forget(NamedTuple):
+    """Have other processes not find any more what S3 has refused; nothing is answered."""
+
+    vended: Vended
+
+
+# What the edges do on disk rather than by a call.
+ON_DISK = (Recall, Guard, Keep, Forget)
+Step = CallerAccount | FindInstance | Vend | ListGrants | BucketRegion | Wait | Recall | Guard | Keep | Forget
 
 
 class Answer(NamedTuple):

@@ -16,7 +16,7 @@ from .flow import Verdict
 from .hook import ClientHook
 from .requester import Requester
 from .scopes import Permission, Target
-from .steps import Step, Wait
+from .steps import ON_DISK, Step, Wait
 
 __all__ = ["ThreadsHook"]
 
@@ -88,6 +88,8 @@ class ThreadsHook(ClientHook):
         if isinstance(step, Wait):
             step.flight.done.result()
             return None
+        if isinstance(step, ON_DISK):
+            return self._processes().perform(step, requester)
         call = self._call(step, requester)
         client = self.provider.clients.get(call.service, call.region, self._shape, self.provider.config)
         with self.provider.observed(step, call):

@@ -72,7 +72,7 @@ BAD_TEXTS = [
     ("endpoint_url", "http://host:port", URL),
     ("endpoint_url", "http://host:99999", URL),
     ("endpoint_url", "http://[::1", URL),
-    ("cache", "tape", "'memory'; a cache on disk is not there yet"),
+    ("cache", "tape", "one of 'memory', 'disk'"),
 ]
 BAD_ARGUMENTS: list[tuple[str, Any, str]] = [
     *((name, value, allowed) for name, value, allowed in BAD_TEXTS if name != "duration_seconds"),
@@ -92,7 +92,7 @@ BAD_ARGUMENTS: list[tuple[str, Any, str]] = [
     ("audit_context", b"job", CONTEXT),
     ("endpoint_url", "", URL),
     ("endpoint_url", 5000, URL),
-    ("cache", None, "'memory'; a cache on disk is not there yet"),
+    ("cache", None, "one of 'memory', 'disk'"),
     ("on_decision", "print", "a callable that takes one Decision"),
 ]
 

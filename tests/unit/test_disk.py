@@ -19,10 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access_grants_provider import disk, disk_files, disk_record
 from access_grants_provider.config import AccessGrantsConfig, load
 from access_grants_provider.disk import DiskCache, default_folder
-from access_grants_provider.disk_record import Record, context_digest, requester_digest, requester_label
+from access_grants_provider.disk import cache as disk
+from access_grants_provider.disk import files as disk_files
+from access_grants_provider.disk import record as disk_record
+from access_grants_provider.disk.record import Record, context_digest, requester_digest, requester_label
 from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.scopes import GrantScope, Permission
 

@@ -12,9 +12,10 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .disk_files import Refused, check_folder
-from .exceptions import ConfigurationError
-from .forks import in_forked_children
+from access_grants_provider.exceptions import ConfigurationError
+from access_grants_provider.forks import in_forked_children
+
+from .files import Refused, check_folder
 
 if TYPE_CHECKING:
     from types import TracebackType

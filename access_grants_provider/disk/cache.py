@@ -8,7 +8,7 @@
                 <record>.json           one set of vended credentials; its time of modification is when they end
         locks/<flight>.lock             there while a process asks
 
-All names are digests (:mod:`.disk_record`). What can't be used is never an error of the request: the cache then finds
+All names are digests (:mod:`.record`). What can't be used is never an error of the request: the cache then finds
 nothing and keeps nothing, and says so once.
 """
 
@@ -23,12 +23,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from .config import CACHE_FOLDER_VARIABLE
-from .disk_files import Refused, check_folder, inspect, make_folder, write
-from .disk_lock import DiskLock, filelock_package
-from .disk_record import MAX_BYTES, Entry, Record, decode, encode, folder_name, lock_name, record_name, requester_name
-from .disk_tree import LOCK, LOCKS, RECORD, clear, evict, folders, records, remove_left_locks, sweep
-from .exceptions import ConfigurationError
+from access_grants_provider.config import CACHE_FOLDER_VARIABLE
+from access_grants_provider.exceptions import ConfigurationError
+
+from .files import Refused, check_folder, inspect, make_folder, write
+from .lock import DiskLock, filelock_package
+from .record import MAX_BYTES, Entry, Record, decode, encode, folder_name, lock_name, record_name, requester_name
+from .tree import LOCK, LOCKS, RECORD, clear, evict, folders, records, remove_left_locks, sweep
 
 __all__ = ["DiskCache", "default_folder"]
 

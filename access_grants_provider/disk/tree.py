@@ -9,8 +9,8 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .disk_files import TEMPORARY
-from .disk_lock import DiskLock
+from .files import TEMPORARY
+from .lock import DiskLock
 
 __all__ = ["LOCK", "LOCKS", "RECORD", "clear", "evict", "folders", "records", "remove_left_locks", "sweep"]
 

@@ -1,0 +1,14 @@
+"""The cache on disk that the processes of one user on one machine share. Needs the extra ``disk``."""
+
+from .cache import DiskCache, default_folder
+from .record import Entry, Record, context_digest, requester_digest, requester_label
+
+__all__ = [
+    "DiskCache",
+    "Entry",
+    "Record",
+    "context_digest",
+    "default_folder",
+    "requester_digest",
+    "requester_label",
+]

@@ -1,0 +1,85 @@
+"""What ``cache="disk"`` does: the steps that share credentials among processes, performed on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from botocore.credentials import Credentials
+
+from .cache import Vended
+from .config import AccessGrantsConfig
+from .disk import DiskCache, Record, context_digest, default_folder, requester_digest
+from .requester import Requester
+from .steps import Forget, Guard, Guarded, Keep, Recall, Step
+
+__all__ = ["Processes"]
+
+
+class Processes:
+    """The other processes of this user on this machine, as far as credentials go. Safe for threads."""
+
+    def __init__(self, config: AccessGrantsConfig, clock: Callable[[], float]) -> None:
+        self._disk = DiskCache(default_folder(), clock)
+        self._clock = clock
+        self._privilege = config.privilege
+        self._context = context_digest(config)
+        self._met: set[bytes] = set()
+        self._since = 0.0
+
+    def clear(self) -> None:
+        """Forget what is kept for the requesters met so far, and find nothing older than now from now on."""
+        self._since = self._clock()
+        for requester in list(self._met):
+            self._disk.clear(requester)
+
+    def perform(self, step: Step, requester: Requester) -> Any:
+        """Perform a step on disk, for somebody. Waits for other processes only for a patient :class:`Guard`."""
+        who = requester.in_every_process(requester_digest)
+        self._met.add(who)
+        if isinstance(step, Recall):
+            records = self._disk.recall(who, self._context, step.bucket)
+            return [_vended(record) for record in records if record.vended_at >= self._since]
+        if isinstance(step, Guard):
+            return self._guard(who, step)
+        if isinstance(step, Keep):
+            self._disk.keep(who, self._context, self._record(step.vended))
+        if isinstance(step, Forget):
+            self._disk.drop(who, self._context, self._record(step.vended))
+        return None
+
+    def _guard(self, who: bytes, step: Guard) -> Guarded:
+        lock = self._disk.lock(who, self._context, step.key, seconds=0)
+        waited = not lock.held
+        if waited and step.patient:
+            lock = self._disk.lock(who, self._context, step.key)
+        return Guarded(lock if lock.held else None, waited)
+
+    def _record(self, vended: Vended) -> Record:
+        signer = vended.signer
+        return Record(
+            permission=vended.permission,
+            scope=vended.scope,
+            account_id=vended.account_id,
+            region=vended.region,
+            privilege=self._privilege,
+            expiration=vended.expires_at,
+            vended_at=self._clock(),
+            access_key=signer.access_key,
+            secret_key=signer.secret_key,
+            token=signer.token,
+        )
+
+
+def _vended(record: Record) -> Vended:
+    return Vended.fresh(
+        record.permission,
+        record.scope,
+        Credentials(record.access_key, record.secret_key, record.token),
+        account_id=record.account_id,
+        region=record.region,
+        expiration=datetime.fromtimestamp(record.expiration, timezone.utc),
+        now=record.vended_at,
+        recalled=True,
+    )
