@@ -20,6 +20,7 @@ from botocore.session import Session
 
 from .clients import profile_settings
 from .config import AccessGrantsConfig, load
+from .crt import ClassicTransfers
 from .exceptions import ConfigurationError
 from .forks import in_forked_children
 from .hook import ClientHook
@@ -168,6 +169,9 @@ def initialize_client_plugin(client: Any) -> None:
         except ConfigurationError as error:
             logger.error("S3 Access Grants: %s. The client will refuse S3 requests until this is mended", error)
             client.meta.events.register_first("before-sign.s3", _Refusal(str(error)))
+            if not _is_asynchronous(client):
+                # The CRT would not meet the refusal and use the client's own credentials.
+                ClassicTransfers(client, logger.debug).attach()
             return
         provider = _registry.autoloaded.get(config)
         if provider is None:

@@ -59,6 +59,7 @@ class AccessGrantsProvider:
         self._asynchronous = False
         self._own_client: object = None
         self._undo: list[Callable[[], object]] = []
+        self._said: set[str] = set()
         self._counts = dict.fromkeys((one.name for one in fields(Stats)), 0)
         self.configure(config)
 
@@ -142,6 +143,14 @@ class AccessGrantsProvider:
         """Add one to a field of :class:`Stats`; granted requests as ``cache_hits`` where they are."""
         with self._lock:
             self._counts[name] += 1
+
+    def say_once(self, notice: str) -> None:
+        """Log a notice at INFO, the first time it is given."""
+        with self._lock:
+            said = notice in self._said
+            self._said.add(notice)
+        if not said:
+            logger.info("%s", notice)
 
     def reports(self) -> bool:
         """Tell whether anybody wants to know of each decision."""

@@ -6,14 +6,17 @@ from collections.abc import Generator
 from typing import Any, TypeVar
 
 from botocore.awsrequest import AWSRequest
+from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from .answers import VendedCredentials, decision_of
 from .calls import answer_of_error
+from .crt import ClassicTransfers
 from .decision import Decision
 from .flow import Verdict
 from .hook import ClientHook
+from .provider import AccessGrantsProvider
 from .requester import Requester
 from .scopes import Permission, Target
 from .steps import ON_DISK, Step, Wait
@@ -25,6 +28,20 @@ Returned = TypeVar("Returned")
 
 class ThreadsHook(ClientHook):
     """Hooked into a client of botocore."""
+
+    def __init__(self, provider: AccessGrantsProvider, client: BaseClient) -> None:
+        super().__init__(provider, client)
+        self._transfers = ClassicTransfers(client, provider.say_once)
+
+    def attach(self) -> None:
+        """Start to see the client's requests, those of its transfers too."""
+        super().attach()
+        self._transfers.attach()
+
+    def detach(self) -> None:
+        """Stop to."""
+        super().detach()
+        self._transfers.detach()
 
     def before_sign(
         self, request: AWSRequest, operation_name: str, signature_version: Any, request_signer: Any, **_: object

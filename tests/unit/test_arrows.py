@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +53,21 @@ def exported(module: str) -> list[str]:
     raise AssertionError(f"{module} has no __all__")
 
 
+def bound(module: str) -> set[str]:
+    """Every name that the module's own lines bind."""
+    names = set()
+    for node in parsed(module).body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {one.id for target in node.targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return names
+
+
 def natural(name: str) -> tuple[int, str]:
     """As ruff sorts ``__all__``: constants, classes, functions."""
     return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
@@ -81,8 +95,7 @@ def test_each_module_says_what_it_exports_in_order(module: str) -> None:
     names = exported(module)
     assert names == sorted(names, key=natural)
     assert len(set(names)) == len(names)
-    defined = importlib.import_module(f"access_grants_provider.{module}")
-    assert all(hasattr(defined, name) for name in names)
+    assert set(names) <= bound(module)
 
 
 @pytest.mark.parametrize("module", MODULES)
