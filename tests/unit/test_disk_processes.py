@@ -1,0 +1,456 @@
+"""The cache on disk among many processes and threads: no half file, one flight, no lock that outlives its holder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from access_grants_provider import disk, disk_lock
+from access_grants_provider.disk import DiskCache
+from access_grants_provider.disk_record import Record
+from access_grants_provider.scopes import GrantScope
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork and no flock here")
+
+ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
+# Far more than anything here takes; who waits this long has found a fault.
+PATIENCE = 60
+
+PRELUDE = """
+import gc, json, logging, os, sys, time
+from pathlib import Path
+from access_grants_provider.disk import DiskCache
+from access_grants_provider.disk_record import Record
+from access_grants_provider.scopes import GrantScope
+
+ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
+folder = Path(sys.argv[1])
+cache = DiskCache(folder, time.time, lock_seconds=60)
+said = []
+
+class Listener(logging.Handler):
+    def emit(self, record):
+        said.append(record.getMessage())
+
+logging.getLogger("access_grants_provider").addHandler(Listener(logging.WARNING))
+
+def record(number, scope="emea/"):
+    name = f"ASIA{number}"
+    now = time.time()
+    place = GrantScope("sales", scope, True), "444455556666", "eu-west-1", "Default", now + 3600, now
+    return Record("READ", *place, name, f"the secret of {name}", name * 400)
+
+def say(word):
+    print(word, flush=True)
+
+def listen():
+    assert sys.stdin.readline(), "the test has ended"
+"""
+
+# Forks the workers, lets them go all at once, and prints what each of them returned.
+HERD = """
+def herd(count, work):
+    gate, opener = os.pipe()
+    ends = []
+    for number in range(count):
+        end, answer = os.pipe()
+        if os.fork() == 0:
+            status = 1
+            try:
+                os.close(opener)
+                os.read(gate, 1)
+                os.write(answer, json.dumps([work(number), said]).encode())
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(answer)
+        ends.append(end)
+    os.close(opener)
+    for end in ends:
+        with open(end) as answer:
+            say(answer.read())
+        os.wait()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "access-grants" / "cache"
+
+
+@pytest.fixture
+def cache(folder: Path) -> DiskCache:
+    return DiskCache(folder, time.time, lock_seconds=PATIENCE)
+
+
+def herd(folder: Path, count: int, work: str) -> list[Any]:
+    """What each of ``count`` processes returned that ran ``work(number)`` at once; none of them warned of anything."""
+    program = f"{PRELUDE}{HERD}{work}\nherd({count}, work)"
+    run = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    answers = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [said for _, said in answers] == [[]] * count
+    return [answer for answer, _ in answers]
+
+
+@contextmanager
+def process(folder: Path, program: str) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own; killed at the end."""
+    command = [sys.executable, "-c", PRELUDE + program, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def heard(running: subprocess.Popen[str]) -> str:
+    assert running.stdout is not None
+    return running.stdout.readline().strip()
+
+
+def free(cache: DiskCache, key: tuple[object, ...] = KEY) -> bool:
+    with cache.lock(ANN, CONTEXT, key, seconds=0) as lock:
+        return lock.held
+
+
+def left(folder: Path, suffix: str) -> list[str]:
+    return [path.name for path in folder.rglob(f"*{suffix}")]
+
+
+def record(life: float = 3600) -> Record:
+    now = time.time()
+    scope = GrantScope("sales", "emea/", True)
+    return Record("READ", scope, "444455556666", "eu-west-1", "Default", now + life, now, "ASIA", "secret", "token")
+
+
+# Records
+
+
+def test_sixteen_processes_that_keep_recall_drop_and_clear_never_see_half_a_file(folder: Path) -> None:
+    work = """
+def work(number):
+    found = 0
+    for turn in range(30):
+        kept = record(f"{number}/{turn}", "emea/" if turn % 2 else f"emea/{turn % 4}/")
+        cache.keep(ANN, CONTEXT, kept)
+        for one in cache.recall(ANN, CONTEXT, "sales"):
+            assert one.secret_key == f"the secret of {one.access_key}"
+            assert one.token == one.access_key * 400
+            found += 1
+        for entry in cache.entries():
+            assert entry.scope.startswith("s3://sales/emea/")
+        if turn % 10 == number % 10:
+            cache.clear(ANN if number % 2 else None)
+        if turn % 10 == 5:
+            cache.drop(ANN, CONTEXT, kept)
+            cache._sweep_at = 0
+    return found
+"""
+    found = herd(folder, 16, work)
+    assert min(found) > 0
+    assert left(folder, ".tmp") == []
+    cache = DiskCache(folder, time.time)
+    assert len(cache.recall(ANN, CONTEXT, "sales")) == len(left(folder, ".json"))
+
+
+def test_of_thirty_two_cold_processes_one_asks(folder: Path) -> None:
+    work = """
+def work(number):
+    if cache.recall(ANN, CONTEXT, "sales"):
+        return 0
+    with cache.lock(ANN, CONTEXT, KEY) as lock:
+        if not lock.held or cache.recall(ANN, CONTEXT, "sales"):
+            return 0 if lock.held else 100
+        cache.keep(ANN, CONTEXT, record(number))
+        return 1
+"""
+    assert sum(herd(folder, 32, work)) == 1
+    assert left(folder, ".lock") == []
+
+
+# Locks
+
+
+def test_never_two_processes_hold_a_lock_though_its_file_comes_and_goes(folder: Path) -> None:
+    work = """
+from access_grants_provider.disk_tree import remove_left_locks
+
+def work(number):
+    inside = folder / "inside"
+    for turn in range(12):
+        with cache.lock(ANN, CONTEXT, KEY) as lock:
+            assert lock.held
+            os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+            os.unlink(inside)
+        remove_left_locks(folder / "locks")
+"""
+    herd(folder, 8, work)
+    assert left(folder, ".lock") == []
+
+
+def test_a_killed_holder_lets_the_others_go_on(cache: DiskCache, folder: Path) -> None:
+    holder = "lock = cache.lock(ANN, CONTEXT, KEY); say(lock.held); listen()"
+    waiter = "say('waits'); lock = cache.lock(ANN, CONTEXT, KEY); say(lock.held); lock.release(); say('released')"
+    with ExitStack() as stack:
+        holding = stack.enter_context(process(folder, holder))
+        assert heard(holding) == "True"
+        waiting = [stack.enter_context(process(folder, waiter)) for _ in range(2)]
+        assert [heard(one) for one in waiting] == ["waits"] * 2
+        assert not free(cache)
+        holding.kill()
+        assert [heard(one) for one in waiting] == ["True"] * 2
+        assert [heard(one) for one in waiting] == ["released"] * 2
+    assert left(folder, ".lock") == []
+
+
+def test_the_file_of_a_killed_holder_s_lock_goes_when_something_is_kept_and_a_held_one_stays(
+    cache: DiskCache, folder: Path
+) -> None:
+    with process(folder, "lock = cache.lock(ANN, CONTEXT, ('other',)); say(lock.held); listen()") as holding:
+        assert heard(holding) == "True"
+        with cache.lock(ANN, CONTEXT, KEY):
+            cache.keep(ANN, CONTEXT, record())
+            assert len(left(folder, ".lock")) == 2
+            holding.kill()
+            holding.wait()
+            cache.clear(None)
+            assert len(left(folder, ".lock")) == 1
+            assert not free(cache)
+    assert left(folder, ".lock") == []
+
+
+def test_a_forked_child_that_ends_does_not_open_its_parent_s_lock(cache: DiskCache, folder: Path) -> None:
+    program = """
+lock = cache.lock(ANN, CONTEXT, KEY)
+child = os.fork()
+if not child:
+    assert not lock.held
+    lock.release()
+    del lock
+    gc.collect()
+    sys.exit(7)
+say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+say(lock.held)
+listen()
+lock.release()
+say("released")
+"""
+    with process(folder, program) as running:
+        assert [heard(running), heard(running)] == ["7", "True"]
+        assert not free(cache)
+        assert running.stdin is not None
+        running.stdin.write("\n")
+        running.stdin.flush()
+        assert heard(running) == "released"
+        assert free(cache)
+
+
+def test_a_forked_child_that_lives_does_not_keep_its_killed_parent_s_lock(cache: DiskCache, folder: Path) -> None:
+    program = """
+lock = cache.lock(ANN, CONTEXT, KEY)
+if os.fork():
+    os.wait()
+say("child")
+sys.stdin.readline()
+"""
+    with process(folder, program) as running:
+        assert heard(running) == "child"
+        assert not free(cache)
+        running.kill()
+        running.wait()
+        # The child is still there, blocked on the pipe that this process holds open.
+        assert free(cache)
+
+
+def test_a_lock_may_be_released_by_another_thread_and_twice(cache: DiskCache) -> None:
+    lock = cache.lock(ANN, CONTEXT, KEY)
+    thread = threading.Thread(target=lock.release)
+    thread.start()
+    thread.join()
+    assert not lock.held
+    assert free(cache)
+    lock.release()
+
+
+def test_threads_of_one_process_exclude_each_other_too(cache: DiskCache, folder: Path) -> None:
+    inside: list[int] = []
+    wrong: list[object] = []
+
+    def work() -> None:
+        for _ in range(10):
+            with cache.lock(ANN, CONTEXT, KEY) as lock:
+                inside.append(1)
+                wrong.extend(one for one in [not lock.held, len(inside) != 1] if one)
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert left(folder, ".lock") == []
+
+
+@pytest.mark.parametrize("other", [(b"bob", CONTEXT, KEY), (ANN, b"other", KEY), (ANN, CONTEXT, ("WRITE", KEY[1]))])
+def test_other_flights_fly_beside_it(cache: DiskCache, other: tuple[bytes, bytes, tuple[object, ...]]) -> None:
+    with cache.lock(ANN, CONTEXT, KEY), cache.lock(*other, seconds=0) as beside:
+        assert beside.held
+
+
+def test_after_the_time_limit_one_goes_on_without_the_lock_and_says_so_once(
+    cache: DiskCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    with cache.lock(ANN, CONTEXT, KEY):
+        assert not cache.lock(ANN, CONTEXT, KEY, seconds=0).held
+        assert caplog.records == []
+        for _ in range(2):
+            began = time.monotonic()
+            with cache.lock(ANN, CONTEXT, KEY, seconds=0.06) as lock:
+                assert not lock.held
+            assert time.monotonic() - began >= 0.06
+    (said,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert "has asked for the same credentials for 0.06 s; asking too" in said
+
+
+def test_letting_go_of_a_lock_whose_file_was_removed_leaves_the_next_one_s_alone(
+    cache: DiskCache, folder: Path
+) -> None:
+    first = cache.lock(ANN, CONTEXT, KEY)
+    (folder / "locks" / left(folder, ".lock")[0]).unlink()
+    second = cache.lock(ANN, CONTEXT, KEY)
+    assert first.held
+    assert second.held
+    first.release()
+    assert not free(cache)
+    second.release()
+    assert free(cache)
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(
+    cache: DiskCache, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    real, locked = fcntl.flock, []
+
+    def flock(descriptor: int, operation: int) -> None:
+        real(descriptor, operation)
+        if operation & fcntl.LOCK_EX:
+            locked.append(descriptor)
+            if len(locked) == 1:
+                (folder / "locks" / left(folder, ".lock")[0]).unlink()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with cache.lock(ANN, CONTEXT, KEY) as lock:
+        assert lock.held
+        assert len(locked) == 2
+        assert len(left(folder, ".lock")) == 1
+
+
+def test_the_locks_folder_is_made_again_when_it_goes_while_one_waits(
+    cache: DiskCache, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = cache.lock(ANN, CONTEXT, KEY)
+
+    def remove_all(_: float) -> None:
+        for path in (folder / "locks").iterdir():
+            path.unlink()
+        (folder / "locks").rmdir()
+
+    monkeypatch.setattr(time, "sleep", remove_all)
+    with cache.lock(ANN, CONTEXT, KEY) as lock:
+        assert lock.held
+        assert (folder / "locks").stat().st_mode & 0o777 == 0o700
+    held.release()
+
+
+def test_a_file_system_without_locks_is_told_once_and_nobody_waits(
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def acquire(*_: object, **__: object) -> None:
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr(disk_lock.filelock_package().FileLock, "acquire", acquire)
+    for _ in range(2):
+        assert not cache.lock(ANN, CONTEXT, KEY).held
+    (said,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert "is on a file system without locks; use a folder on another" in said
+
+
+def test_ctrl_c_while_one_waits_comes_out_and_leaves_the_holder_its_lock(
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with cache.lock(ANN, CONTEXT, KEY):
+        monkeypatch.setattr(time, "sleep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cache.lock(ANN, CONTEXT, KEY)
+        assert not free(cache)
+    assert free(cache)
+
+
+class Interrupt:
+    """Ctrl-C before the ``at``-th line that runs in these modules."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+        self.files = {disk.__file__, disk_lock.__file__}
+
+    def __call__(self, frame: Any, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in self.files:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self
+
+
+def lock_and_release(cache: DiskCache) -> None:
+    with cache.lock(ANN, CONTEXT, KEY) as lock:
+        assert lock.held
+
+
+def test_ctrl_c_at_any_line_of_locking_and_releasing_leaves_no_lock_behind(cache: DiskCache) -> None:
+    def interrupted(at: int, work: Callable[[DiskCache], None]) -> bool:
+        before = sys.gettrace()
+        sys.settrace(Interrupt(at))
+        try:
+            work(cache)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    for at in range(1_000):
+        if not interrupted(at, lock_and_release):
+            break
+        assert free(cache)
+    assert at > 40
+
+
+def test_filelock_s_open_file_is_where_the_lock_looks_for_it(cache: DiskCache, folder: Path) -> None:
+    with cache.lock(ANN, CONTEXT, KEY) as lock:
+        descriptor = lock._lock._context.lock_file_fd
+        path = folder / "locks" / left(folder, ".lock")[0]
+        assert os.path.samestat(os.fstat(descriptor), path.stat())
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert not os.get_inheritable(descriptor)
+    assert lock._lock._context.lock_file_fd is None
