@@ -143,7 +143,7 @@ def encode(record: Record, place: tuple[str, ...]) -> bytes:
         "token": record.token,
     }
     content = json.dumps(fields)
-    return json.dumps({"version": VERSION, "check": _check(content, place), "content": content}).encode("ascii")
+    return json.dumps({"version": VERSION, "check": _check(content, place), "content": content}).encode()
 
 
 def decode(data: bytes, place: tuple[str, ...]) -> Record:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -689,8 +690,15 @@ def test_a_folder_that_is_not_absolute_is_a_wrong_option() -> None:
         default_folder({"S3_ACCESS_GRANTS_CACHE_FOLDER": "x/y"})
 
 
+@posix
 def test_without_a_home_folder_one_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    import pwd
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
     with pytest.raises(ConfigurationError, match="set HOME or S3_ACCESS_GRANTS_CACHE_FOLDER"):
         default_folder({})
 
@@ -721,12 +729,37 @@ def test_without_filelock_one_is_told_what_to_install(
         DiskCache(tmp_path, clock)
 
 
+def test_it_works_where_the_system_knows_no_owners_and_no_such_flags(tmp_path: Path) -> None:
+    program = """
+import os, pathlib, sys, time
+for name in ("geteuid", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "fork", "register_at_fork"):
+    if hasattr(os, name):
+        delattr(os, name)
+from access_grants_provider.disk import DiskCache
+from access_grants_provider.disk.record import Record
+from access_grants_provider.scopes import GrantScope
+now = time.time()
+kept = Record("READ", GrantScope("b", "k", True), "1" * 12, "eu-west-1", "Default", now + 9, now, "a", "s", "t")
+cache = DiskCache(pathlib.Path(sys.argv[1]), time.time)
+cache.keep(b"ann", b"context", kept)
+assert cache.recall(b"ann", b"context", "b") == [kept]
+assert cache.clear(None) == 1
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "cache")]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 # Disks that fail
 
 
 @pytest.fixture
-def unprivileged() -> Iterator[Path]:
+def unprivileged(tmp_path: Path, clock: Callable[[], float]) -> Iterator[Path]:
     """A home folder that this process may read but not write to, also where the tests run as root."""
+    # What Python loads on the first need may lie where only root can read it.
+    warm = DiskCache(tmp_path / "warm", clock)
+    warm.keep(ANN, CONTEXT, record())
+    warm.lock(ANN, CONTEXT, ("READ",)).release()
     with tempfile.TemporaryDirectory() as home:
         root = os.geteuid() == 0
         if root:

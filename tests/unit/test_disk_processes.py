@@ -18,7 +18,7 @@ import pytest
 
 from access_grants_provider import disk, disk_lock
 from access_grants_provider.disk import DiskCache
-from access_grants_provider.disk_record import Record
+from access_grants_provider.disk.record import Record
 from access_grants_provider.scopes import GrantScope
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork and no flock here")
@@ -31,7 +31,7 @@ PRELUDE = """
 import gc, json, logging, os, sys, time
 from pathlib import Path
 from access_grants_provider.disk import DiskCache
-from access_grants_provider.disk_record import Record
+from access_grants_provider.disk.record import Record
 from access_grants_provider.scopes import GrantScope
 
 ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
@@ -185,7 +185,7 @@ def work(number):
 
 def test_never_two_processes_hold_a_lock_though_its_file_comes_and_goes(folder: Path) -> None:
     work = """
-from access_grants_provider.disk_tree import remove_left_locks
+from access_grants_provider.disk.tree import remove_left_locks
 
 def work(number):
     inside = folder / "inside"
