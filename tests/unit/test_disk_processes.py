@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from access_grants_provider import disk, disk_lock
 from access_grants_provider.disk import DiskCache
+from access_grants_provider.disk import cache as disk
+from access_grants_provider.disk import lock as disk_lock
 from access_grants_provider.disk.record import Record
 from access_grants_provider.scopes import GrantScope
 
