@@ -255,7 +255,7 @@ def _learn_grants(
     try:
         for _ in range(MAX_PAGES):
             page: Page = yield step
-            listed += [(permission, GrantScope.parse(scope)) for permission, scope in page.grants]
+            listed += [(permission, GrantScope.parse(scope)) for permission, scope, *_ in page.grants]
             if page.token is None:
                 if all(permission in PERMISSIONS for permission, _ in listed):
                     facts.grants = tuple(one for one in listed if one[1].bucket == bucket)

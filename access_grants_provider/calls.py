@@ -20,12 +20,13 @@ from botocore.exceptions import ClientError
 
 from .config import AccessGrantsConfig
 from .scopes import SCHEME
-from .steps import Answer, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Step, Vend
+from .steps import Answer, BucketRegion, CallerAccount, CallerGrant, FindInstance, ListGrants, Page, Step, Vend
 
 __all__ = ["Call", "ClientShape", "answer_of", "answer_of_error", "call_for", "hook_internal_client", "is_aws_host"]
 
 SIGNED_AS = "AccessGrantsSignedAs"
 USER_AGENT = "access-grants-provider"
+GRANT_FIELDS = ("Permission", "GrantScope", "ApplicationArn")
 # What botocore needs to make a client that signs; never used, since each call brings its own credentials.
 NOBODY: dict[str, Any] = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
 
@@ -175,7 +176,7 @@ def answer_of(step: Step, response: Mapping[str, Any]) -> Any:
         return response.get("AccessGrantsInstanceArn")
     if isinstance(step, ListGrants):
         listed = response.get("CallerAccessGrantsList") or []
-        grants = [(entry.get("Permission"), entry.get("GrantScope")) for entry in listed]
+        grants = [CallerGrant(*(entry.get(name) for name in GRANT_FIELDS)) for entry in listed]
         return Page(grants, response.get("NextToken"))
     vended = response.get("Credentials") or {}
     access_key, secret_key, token = (vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))

@@ -201,13 +201,16 @@ class ClientHook:
         region = signing_region({}, self._signer)
         return decision_of(name, access, region, (yield from self._decide(name, access, region, requester)))
 
-    def _check_askable(self, target: Target) -> None:
-        """Raise where the client can't ask for this target's credentials."""
+    def _check_askable(self, target: Target | None) -> None:
+        """Raise where the client can't ask for this target's credentials, or for anything at all."""
         if self._signer._credentials is None:
             raise ConfigurationError("the client has no credentials of its own to ask S3 Access Grants with")
-        reason = self._not_aws() or (unsupported_bucket(target.bucket) and "it is not a general purpose bucket") or None
+        reason = self._not_aws()
+        if target is not None and unsupported_bucket(target.bucket):
+            reason = reason or "it is not a general purpose bucket"
         if reason is not None:
-            raise ConfigurationError(f"no credentials for bucket {target.bucket!r}: {reason}")
+            about = "" if target is None else f" for bucket {target.bucket!r}"
+            raise ConfigurationError(f"no credentials{about}: {reason}")
 
     def _credentials(
         self, target: Target, permission: Permission, requester: Requester

@@ -21,7 +21,7 @@ from .forks import leaf_lock
 from .memory import Store
 from .operations import Access
 from .scopes import Permission
-from .steps import Rules, Step
+from .steps import CallerGrant, Rules, Step
 
 if TYPE_CHECKING:
     from .aio import TasksHook
@@ -130,6 +130,15 @@ class AccessGrantsProvider:
         wanted = target_of(target), permission_of(permission)
         async with self._tasks_hook() as hook:
             return await hook.credentials(*wanted)
+
+    def grants(self, target: str | None = None) -> Iterator[CallerGrant]:
+        """Yield the grants the caller has, each page (ListCallerAccessGrants) asked for when it is reached.
+
+        ``target``, an ``s3://`` URI as for :meth:`credentials`, leaves those that have a key in common with it; None is
+        all in the session's region. Raises :class:`NoInstance` where there is no instance, :class:`PermissionMissing`
+        where the caller may not list, :class:`ServiceFailure` and :class:`ConfigurationError` as :meth:`credentials`.
+        """
+        return self._threads_hook().grants(None if target is None else target_of(target))
 
     def stats(self) -> Stats:
         """Return the counts since registration, as of now."""

@@ -19,6 +19,7 @@ __all__ = [
     "Ask",
     "BucketRegion",
     "CallerAccount",
+    "CallerGrant",
     "FindInstance",
     "Forget",
     "Guard",
@@ -71,7 +72,10 @@ class Vend(NamedTuple):
 
 
 class ListGrants(NamedTuple):
-    """Ask for a page of the caller's grants in a bucket (ListCallerAccessGrants); the answer is a :class:`Page`."""
+    """Ask for a page of the caller's grants (ListCallerAccessGrants); the answer is a :class:`Page`.
+
+    ``bucket``: the one whose grants are wanted, or empty for all.
+    """
 
     account_id: str
     region: str
@@ -80,10 +84,18 @@ class ListGrants(NamedTuple):
     token: str | None = None
 
 
-class Page(NamedTuple):
-    """A page of grants as (permission, scope text), and the token of the next page if there is one."""
+class CallerGrant(NamedTuple):
+    """A grant the caller has: ``scope`` as the service writes it, ``application`` ``"NA"``, ``"ALL"`` or an ARN."""
 
-    grants: list[tuple[Permission, str]]
+    permission: Permission
+    scope: str
+    application: str | None = None
+
+
+class Page(NamedTuple):
+    """A page of grants, and the token of the next page if there is one."""
+
+    grants: list[CallerGrant]
     token: str | None
 
 

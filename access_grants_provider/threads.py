@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 from botocore.awsrequest import AWSRequest
@@ -11,15 +11,17 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from .answers import VendedCredentials, decision_of
+from .attempts import signing_region
 from .calls import answer_of_error
 from .crt import ClassicTransfers
 from .decision import Decision
 from .flow import Verdict
 from .hook import ClientHook
+from .listing import caller_grants
 from .provider import AccessGrantsProvider
 from .requester import Requester
 from .scopes import Permission, Target
-from .steps import ON_DISK, Step, Wait
+from .steps import ON_DISK, CallerGrant, Step, Wait
 
 __all__ = ["ThreadsHook"]
 
@@ -76,6 +78,16 @@ class ThreadsHook(ClientHook):
         self._check_askable(target)
         requester = self._requester_of(self._signer)
         return self._run(self._credentials(target, permission, requester), requester)
+
+    def grants(self, target: Target | None) -> Iterator[CallerGrant]:
+        """Yield the caller's grants; see :meth:`AccessGrantsProvider.grants`."""
+        self._check_askable(target)
+        requester = self._requester_of(self._signer)
+
+        def run(steps: Generator[Step, Any, Returned]) -> Returned:
+            return self._run(steps, requester)
+
+        return caller_grants(run, requester.memory, target, signing_region({}, self._signer), self._rules())
 
     def _requester_of(self, signer: Any) -> Requester:
         """Return whoever the client would sign as right now."""

@@ -14,7 +14,7 @@ import access_grants_provider
 PACKAGE = Path(access_grants_provider.__file__).parent
 # Each may import what stands before it, the standard library and botocore.exceptions. Nothing else.
 CORE = ["exceptions", "scopes", "operations", "decision", "config", "cache", "forks", "memory", "failures", "steps",
-        "flights", "sharing", "asking", "flow"]  # fmt: skip
+        "flights", "sharing", "asking", "flow", "listing"]  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 PUBLIC = {
     "AccessGrantsConfig",
@@ -24,7 +24,8 @@ PUBLIC = {
     "initialize_client_plugin",
     "register",
 }
-OPTIONAL = ["aioboto3", "aiobotocore", "aiohttp", "boto3", "click", "filelock", "flask", "moto", "rich", "s3transfer"]
+OPTIONAL = ["aioboto3", "aiobotocore", "aiohttp", "boto3", "click", "duckdb", "filelock", "flask", "moto", "obstore",
+            "polars", "pyarrow", "rich", "s3transfer"]  # fmt: skip
 
 
 def parsed(module: str) -> ast.Module:

@@ -138,7 +138,7 @@ def test_to_wait_is_no_call() -> None:
                 ],
                 "NextToken": "next",
             },
-            Page([("READ", "s3://sales/*"), (None, None)], "next"),  # type: ignore[list-item]
+            Page([("READ", "s3://sales/*", "NA"), (None, None, None)], "next"),  # type: ignore[list-item]
         ),
         (ListGrants(ACCOUNT, REGION, "sales", False), {}, Page([], None)),
         (ListGrants(ACCOUNT, REGION, "sales", False), {"CallerAccessGrantsList": None}, Page([], None)),
