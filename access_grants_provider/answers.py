@@ -17,7 +17,10 @@ __all__ = ["VendedCredentials", "decision_of", "permission_of", "target_of"]
 
 @dataclass(frozen=True)
 class VendedCredentials:
-    """Frozen credentials of a grant: ``expiration`` is an aware UTC time, ``scope`` the grant's ``s3://`` URI."""
+    """Frozen credentials of a grant: ``expiration`` is an aware UTC time, ``scope`` the grant's ``s3://`` URI.
+
+    ``region`` is the instance's, which is the bucket's too.
+    """
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -25,12 +28,14 @@ class VendedCredentials:
     expiration: datetime
     scope: str
     permission: Permission
+    region: str
 
     @classmethod
     def of(cls, vended: Vended) -> VendedCredentials:
         """Freeze what the cache holds."""
-        signer, expiration = vended.signer, _utc(vended.expires_at)
-        return cls(signer.access_key, signer.secret_key, signer.token, expiration, str(vended.scope), vended.permission)
+        signer, expiration, scope = vended.signer, _utc(vended.expires_at), str(vended.scope)
+        keys = signer.access_key, signer.secret_key, signer.token
+        return cls(*keys, expiration, scope, vended.permission, vended.region)
 
 
 def decision_of(operation: str, access: Access, region: str | None, verdict: Verdict) -> Decision:
