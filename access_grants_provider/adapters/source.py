@@ -1,0 +1,64 @@
+"""What the adapters share: which provider is asked for what, in a form that other processes may be handed."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from access_grants_provider.answers import VendedCredentials, permission_of, target_of
+from access_grants_provider.cache import ADVISORY_SECONDS, ADVISORY_SHARE
+from access_grants_provider.plugin import provider_for
+from access_grants_provider.scopes import Permission
+
+__all__ = ["GrantSource", "ask_again_at"]
+
+
+class GrantSource:
+    """Credentials for one URI and permission, from the provider of a session.
+
+    The session None is boto3's default session as it is now: a later default session is another identity. A pickle
+    holds the URI, the permission and the options, and becomes the default session's in the process that loads it;
+    made with a session it can't be pickled, since whoever loads it could not be that identity.
+    """
+
+    def __init__(
+        self, uri: str, permission: Permission, session: Any, options: dict[str, Any], mark: str | None = None
+    ) -> None:
+        self.target = target_of(uri)
+        self.uri, self.permission = uri, permission_of(permission)
+        self._options, self._has_session = options, session is not None
+        # polars takes providers whose pickles are equal for the same one. Two default sessions may be two identities.
+        self._mark = mark or secrets.token_hex(8)
+        self._provider = provider_for(session, **options)
+
+    def credentials(self) -> VendedCredentials:
+        """Return what the provider remembers or vends; raises as ``AccessGrantsProvider.credentials()``."""
+        return self._provider.credentials(self.uri, self.permission)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GrantSource) and self._mark == other._mark
+
+    def __hash__(self) -> int:
+        return hash(self._mark)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.permission} on {self.uri!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._has_session:
+            raise TypeError(
+                f"{self!r} belongs to the session it was made with, and that can't be pickled. Make it without "
+                "session=, and it asks as boto3's default session in each process"
+            )
+        return type(self), (self.uri, self.permission, None, self._options, self._mark)
+
+
+def ask_again_at(vended: VendedCredentials) -> float:
+    """Return from when on (epoch seconds) a library shall ask for new credentials in place of these.
+
+    Libraries use what they are given to its last second, and asking earlier costs nothing: the provider answers from
+    its cache. So this is the time from which the provider renews ahead, or a little later.
+    """
+    expires_at = vended.expiration.timestamp()
+    return expires_at - min(ADVISORY_SECONDS, max(0.0, expires_at - time.time()) * ADVISORY_SHARE)
