@@ -84,7 +84,7 @@ def test_one_grant_that_covers_the_uri_is_one_secret(server, connection, create,
 
 
 def test_a_uri_wider_than_the_grants_is_a_secret_for_each_of_them(
-    server, alice, connection, create, put_parquet, monkeypatch
+    server, alice, connection, create, put_parquet, monkeypatch, caplog
 ):
     monkeypatch.setattr(administration, "PAGE", 2)
     for number, scope in enumerate(["s3://data/team/*", "s3://data/te*", "s3://data/one.parquet"]):
@@ -96,13 +96,25 @@ def test_a_uri_wider_than_the_grants_is_a_secret_for_each_of_them(
     made = create("s3://data")
     # What lies in a wider grant needs no secret of its own, what can't be read gets none, nor does another bucket.
     assert {one.scope for one in made} == {"s3://data/in/", "s3://data/te", "s3://data/one.parquet"}
+    assert len(made) == 3
     assert secrets(connection) == {(one.name, one.scope) for one in made}
+    assert "no SECRET" not in caplog.text
     # Before the denial of the bucket as a whole the core lists once, and then this does, in pages of two.
     assert server.calls("ListCallerAccessGrants") == 6
     assert read(connection, "s3://data/team/.parquet") == [0]
     assert read(connection, "s3://data/te.parquet") == [1]
     assert read(connection, "s3://data/one.parquet") == [2]
     assert outcomes(server) == {("grant", 2)}
+
+
+def test_an_objects_grant_in_a_wider_one_takes_nothing_from_objects_whose_names_begin_alike(
+    server, session, alice, connection, create, put_parquet
+):
+    server.grant(alice, "s3://data/in/a", "READ")
+    put_parquet("s3://data/in/a.parquet", 1)
+    assert provider_for(session).credentials("s3://data/in/a").scope == "s3://data/in/a"
+    assert [one.scope for one in create("s3://data")] == ["s3://data/in/"]
+    assert read(connection, "s3://data/in/a.parquet") == [1]
 
 
 def test_outside_the_grants_duckdb_has_no_keys_to_sign_with(server, connection, create, put_parquet):
