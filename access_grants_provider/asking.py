@@ -20,7 +20,15 @@ from .scopes import PERMISSIONS, GrantScope, MalformedScope, permits
 from .sharing import shared
 from .steps import Answer, Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Vend, Wait
 
-__all__ = ["is_account", "vend"]
+__all__ = [
+    "bucket_region",
+    "caller_account",
+    "instance_owner",
+    "is_account",
+    "may_look_up",
+    "searches_everywhere",
+    "vend",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -70,20 +78,20 @@ def _search(memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found
     region = facts.region or ask.region
     found = yield from _ask_in(region, memory, facts, ask, rules)
     if isinstance(found, Denial) and rules.clock() >= facts.region_until:
-        actual = yield from _bucket_region(ask.target.bucket, region)
+        actual = yield from bucket_region(ask.target.bucket, region)
         facts.region_until = rules.clock() + DENIAL_SECONDS
         if actual is not None:
             facts.region = actual
             if actual != region:
                 region = actual
                 found = yield from _ask_in(region, memory, facts, ask, rules)
-    if isinstance(found, Denial) and found.account_id is not None and _may_look_up(region, facts, rules):
+    if isinstance(found, Denial) and found.account_id is not None and may_look_up(region, facts, rules):
         # An instance may be shared by its resource policy alone, where InstanceScope=ALL does not reach.
         found = yield from _ask_owner(found, region, memory, facts, ask, rules)
     return found
 
 
-def _may_look_up(region: str, facts: BucketFacts, rules: Rules) -> bool:
+def may_look_up(region: str, facts: BucketFacts, rules: Rules) -> bool:
     """Tell whether the bucket's instance may be somebody else's, and has not been looked for in vain just now."""
     return rules.config.account_id is None and region not in facts.accounts and rules.clock() >= facts.no_owner_until
 
@@ -92,9 +100,9 @@ def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Ru
     """Ask the instance of one region with the fewest calls."""
     account_id = rules.config.account_id or facts.accounts.get(region)
     if account_id is None:
-        account_id = yield from _caller_account(memory, region, rules)
+        account_id = yield from caller_account(memory, region, rules)
         if not rules.knows_everywhere():
-            owner = yield from _instance_owner(account_id, region, memory, ask, rules)
+            owner = yield from instance_owner(account_id, region, memory, ask, rules)
             if isinstance(owner, Denial):
                 return owner
             account_id = facts.accounts[region] = owner
@@ -103,8 +111,8 @@ def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Ru
 
 def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
     """After a no of the caller's own and the shared instances, ask the bucket's owner if that is somebody else."""
-    caller = yield from _caller_account(memory, region, rules)
-    owner = yield from _instance_owner(caller, region, memory, ask, rules)
+    caller = yield from caller_account(memory, region, rules)
+    owner = yield from instance_owner(caller, region, memory, ask, rules)
     if isinstance(owner, Denial):
         return denial if denial.kind == "no grant" else owner
     facts.accounts[region] = owner
@@ -113,7 +121,7 @@ def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, 
     return (yield from _ask_account(owner, region, memory, ask, rules))
 
 
-def _caller_account(memory: Memory, region: str, rules: Rules) -> Generator[Step, Any, str]:
+def caller_account(memory: Memory, region: str, rules: Rules) -> Generator[Step, Any, str]:
     """Return the requester's account; however many buckets are cold at once, STS is asked once."""
     while memory.account_id is None:
         with memory.flight(rules.who()) as mine:
@@ -139,7 +147,7 @@ def _ask_sts(memory: Memory, region: str) -> Generator[Step, Any, str]:
     return str(answer)
 
 
-def _instance_owner(
+def instance_owner(
     caller: str, region: str, memory: Memory, ask: Ask, rules: Rules
 ) -> Generator[Step, Any, str | Denial]:
     """Return the account of the bucket's instance; the caller's own where the caller may not look it up."""
@@ -164,7 +172,7 @@ def _instance_owner(
     return owner
 
 
-def _searches_everywhere(account_id: str, memory: Memory, rules: Rules) -> bool:
+def searches_everywhere(account_id: str, memory: Memory, rules: Rules) -> bool:
     """Tell whether to search the instances shared with the caller too (``InstanceScope=ALL``), sparing a look-up."""
     return rules.config.account_id is None and account_id == memory.account_id and rules.knows_everywhere()
 
@@ -173,7 +181,7 @@ def _ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: 
     """Call GetDataAccess and read its answer: credentials, or a denial."""
     if rules.config.audit_context is not None and not rules.knows("AuditContext"):
         raise ConfigurationError("audit_context is set, and this botocore's GetDataAccess does not know it: upgrade it")
-    everywhere = _searches_everywhere(account_id, memory, rules)
+    everywhere = searches_everywhere(account_id, memory, rules)
     try:
         answer = yield Vend(account_id, region, ask.permission, ask.target, everywhere)
     except (ClientError, BotoCoreError) as error:
@@ -228,7 +236,7 @@ def _read_answer(answer: Answer, account_id: str, region: str, ask: Ask, rules: 
     )
 
 
-def _bucket_region(bucket: str, region: str) -> Generator[Step, Any, str | None]:
+def bucket_region(bucket: str, region: str) -> Generator[Step, Any, str | None]:
     """Find the bucket's region. It only helps to ask elsewhere, so a failure leaves the denial as it is."""
     try:
         actual: str | None = yield BucketRegion(bucket, region)
@@ -250,7 +258,7 @@ def _learn_grants(
         return
     facts.grants, facts.grants_at = None, (account_id, region)
     facts.grants_until = rules.clock() + DENIAL_SECONDS
-    step = ListGrants(account_id, region, bucket, _searches_everywhere(account_id, memory, rules))
+    step = ListGrants(account_id, region, bucket, searches_everywhere(account_id, memory, rules))
     listed: list[tuple[Any, GrantScope]] = []
     try:
         for _ in range(MAX_PAGES):

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .asking import _bucket_region, _caller_account, _instance_owner, _may_look_up, _searches_everywhere
+from .asking import bucket_region, caller_account, instance_owner, may_look_up, searches_everywhere
 from .exceptions import MalformedAnswer, NoInstance, PermissionMissing
 from .failures import refusal, translated
 from .memory import Denial, Memory
@@ -47,34 +47,34 @@ def caller_grants(run: Run, memory: Memory, target: Target | None, region: str, 
 def _first_page(memory: Memory, target: Target | None, region: str, rules: Rules) -> Generator[Step, Any, First]:
     """Find the instance to ask as the vends do, the caller's own and those shared with it before anybody else's."""
     if target is None:
-        account_id = rules.config.account_id or (yield from _caller_account(memory, region, rules))
+        account_id = rules.config.account_id or (yield from caller_account(memory, region, rules))
         return (yield from _begin(account_id, region, "", memory, rules))
     with memory.lock:
         facts = memory.bucket(target.bucket)
     if facts.region is None:
-        facts.region = yield from _bucket_region(target.bucket, region)
+        facts.region = yield from bucket_region(target.bucket, region)
     region = facts.region or region
     known = rules.config.account_id or facts.accounts.get(region)
     if known is not None:
         return (yield from _begin(known, region, target.bucket, memory, rules))
-    caller = yield from _caller_account(memory, region, rules)
+    caller = yield from caller_account(memory, region, rules)
     if rules.knows_everywhere():
         try:
             first = yield from _begin(caller, region, target.bucket, memory, rules)
         except NoInstance:
-            if not _may_look_up(region, facts, rules):
+            if not may_look_up(region, facts, rules):
                 raise
         else:
-            if first[1].grants or not _may_look_up(region, facts, rules):
+            if first[1].grants or not may_look_up(region, facts, rules):
                 return first
-    owner = yield from _instance_owner(caller, region, memory, Ask(OPERATION, "READ", target, region), rules)
+    owner = yield from instance_owner(caller, region, memory, Ask(OPERATION, "READ", target, region), rules)
     # No location holds the target as a whole, and one that holds a part of it may still be the caller's.
     account_id = caller if isinstance(owner, Denial) else owner
     return (yield from _begin(account_id, region, target.bucket, memory, rules))
 
 
 def _begin(account_id: str, region: str, bucket: str, memory: Memory, rules: Rules) -> Generator[Step, Any, First]:
-    step = ListGrants(account_id, region, bucket, _searches_everywhere(account_id, memory, rules))
+    step = ListGrants(account_id, region, bucket, searches_everywhere(account_id, memory, rules))
     return step, (yield from _turn(memory, step))
 
 
