@@ -216,19 +216,22 @@ def test_a_killed_holder_lets_the_others_go_on(cache: DiskCache, folder: Path) -
     assert left(folder, ".lock") == []
 
 
-def test_the_file_of_a_killed_holder_s_lock_goes_when_something_is_kept_and_a_held_one_stays(
-    cache: DiskCache, folder: Path
+@pytest.mark.parametrize("occasion", ["keep", "clear"])
+def test_the_file_of_a_killed_holder_s_lock_goes_in_passing_and_a_held_one_stays(
+    cache: DiskCache, folder: Path, occasion: str
 ) -> None:
     with process(folder, "lock = cache.lock(ANN, CONTEXT, ('other',)); say(lock.held); listen()") as holding:
         assert heard(holding) == "True"
-        with cache.lock(ANN, CONTEXT, KEY):
+        holding.kill()
+        holding.wait()
+    with cache.lock(ANN, CONTEXT, KEY):
+        assert len(left(folder, ".lock")) == 2
+        if occasion == "keep":
             cache.keep(ANN, CONTEXT, record())
-            assert len(left(folder, ".lock")) == 2
-            holding.kill()
-            holding.wait()
+        else:
             cache.clear(None)
-            assert len(left(folder, ".lock")) == 1
-            assert not free(cache)
+        assert len(left(folder, ".lock")) == 1
+        assert not free(cache)
     assert left(folder, ".lock") == []
 
 
