@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -16,6 +17,9 @@ from .steps import Forget, Guard, Guarded, Keep, Recall, Step
 
 __all__ = ["Processes"]
 
+# Two local services are two worlds, whose keys may be the same.
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_S3_CONTROL", "AWS_ENDPOINT_URL_STS")
+
 
 class Processes:
     """The other processes of this user on this machine, as far as credentials go. Safe for threads."""
@@ -24,7 +28,7 @@ class Processes:
         self._disk = DiskCache(default_folder(), clock)
         self._clock = clock
         self._privilege = config.privilege
-        self._context = context_digest(config)
+        self._context = context_digest(config, *(os.environ.get(name) for name in ENDPOINTS))
         self._met: set[bytes] = set()
         self._since = 0.0
 

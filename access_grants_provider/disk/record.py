@@ -93,9 +93,16 @@ def requester_digest(access_key: str, secret_key: str, token: str | None) -> byt
     return _digest("requester", access_key, secret_key, token).digest()
 
 
-def context_digest(config: AccessGrantsConfig) -> bytes:
-    """Return what stands for the options that decide which credentials are vended; the others make no difference."""
-    options = (config.account_id, config.endpoint_url, config.privilege, config.duration_seconds, config.audit_context)
+def context_digest(config: AccessGrantsConfig, *elsewhere: str | None) -> bytes:
+    """Return what stands for all that decides what is vended: options, and the endpoints in place of AWS."""
+    options = (
+        *elsewhere,
+        config.account_id,
+        config.endpoint_url,
+        config.privilege,
+        config.duration_seconds,
+        config.audit_context,
+    )
     return _digest("context", *options).digest()
 
 
