@@ -27,6 +27,8 @@ import boto3.s3.constants
 from s3transfer.crt import CRTTransferManager
 from s3transfer.manager import TransferManager
 
+pytestmark = pytest.mark.only("botocore", reason="only boto3 hands transfers to the CRT")
+
 MEBIBYTE = 1024 * 1024
 SMALL, IN_PARTS = 100, 12 * MEBIBYTE
 

@@ -26,9 +26,8 @@ def alice(grants):
 
 
 def client(grants, register, identity, **options):
-    session = grants.session(identity)
-    provider = register(session, **options)
-    return provider, session.client("s3")
+    s3 = grants.session(identity).client("s3")
+    return register(s3, **options), s3
 
 
 def no_grant(grants, alice):

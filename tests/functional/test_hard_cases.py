@@ -8,17 +8,16 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from access_grants_provider.exceptions import ConfigurationError, MalformedAnswer, ServiceFailure
 from access_grants_provider.plugin import _registry
 from access_grants_provider.steps import Vend
-from access_grants_provider.threads import ThreadsHook
 
 
 @pytest.fixture
@@ -84,57 +83,47 @@ def test_an_answer_that_is_only_half_there_leaves_nothing_behind(grants, s3):
     assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"1"
 
 
-class OnePerThread(Credentials):
-    """Answers with the identity of the thread that asks, as a back end with a context per request does."""
-
-    def __init__(self, identities) -> None:
-        super().__init__("unset", "unset")
-        self.identities = identities
-        self.mine = threading.local()
-
-    def get_frozen_credentials(self):
-        one = self.identities[self.mine.name]
-        return Credentials(one.access_key_id, one.secret_access_key, one.session_token).get_frozen_credentials()
+# Whose request it is, as a back end with a context per request knows it: each thread and each task has its own.
+ASKING = ContextVar("ASKING")
 
 
-def test_threads_of_different_identities_on_one_client_each_sign_as_themselves(grants, s3, alice):
+def test_threads_of_different_identities_on_one_client_each_sign_as_themselves(grants, s3, alice, edge):
     bob = grants.identity("bob")
     grants.grant(bob, "s3://data/in/*", "READ")
-    credentials = OnePerThread({"alice": alice, "bob": bob})
-    s3._request_signer._credentials = credentials
+    s3._request_signer._credentials = edge.whoever(ASKING.get)
     meeting = threading.Barrier(2)
 
-    def read(name: str) -> None:
-        credentials.mine.name = name
+    def read(identity) -> None:
+        ASKING.set(identity)
         for _ in range(10):
             meeting.wait(10)
             s3.get_object(Bucket="data", Key="in/x")["Body"].read()
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(read, ["alice", "bob"]))
+        list(pool.map(read, [alice, bob]))
     reads = [one.principal for one in grants.s3_requests()]
     assert (reads.count("alice"), reads.count("bob")) == (10, 10)
     # Going back and forth is no rotation: each was vended once.
     assert grants.calls("GetDataAccess") == 2
 
 
+@pytest.mark.only("botocore", reason="a signal handler may run in the middle of a thread's work, never of a task's")
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
-def test_a_signal_handler_that_writes_in_the_middle_of_a_vend_does_not_wait_for_itself(grants, s3, monkeypatch):
-    perform, written = ThreadsHook._perform, []
+def test_a_signal_handler_that_writes_in_the_middle_of_a_vend_does_not_wait_for_itself(grants, s3, edge):
+    raised, written = [], []
 
     def checkpoint(*_: object) -> None:
         s3.put_object(Bucket="data", Key="in/checkpoint", Body=b"saved")
         written.append(True)
 
-    def interrupted(self, step, requester):
-        if isinstance(step, Vend) and not written:
-            monkeypatch.setattr(ThreadsHook, "_perform", perform)
+    def interrupt(step) -> None:
+        if isinstance(step, Vend) and not raised:
+            raised.append(True)
             signal.raise_signal(signal.SIGUSR1)
-        return perform(self, step, requester)
 
     before = signal.signal(signal.SIGUSR1, checkpoint)
     try:
-        monkeypatch.setattr(ThreadsHook, "_perform", interrupted)
+        edge.before_each_step(interrupt)
         s3.put_object(Bucket="data", Key="in/y", Body=b"2")
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -142,18 +131,17 @@ def test_a_signal_handler_that_writes_in_the_middle_of_a_vend_does_not_wait_for_
     assert {one.signer for one in grants.s3_requests() if one.operation == "PutObject"} == {"grant"}
 
 
-def test_an_interrupt_anywhere_in_the_call_leaves_no_flight_behind(s3, monkeypatch):
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_an_interrupt_anywhere_in_the_call_leaves_no_flight_behind(s3, edge):
+    interruptions = [edge.interruption]
 
-    kept = None
-    with monkeypatch.context() as patched:
-        patched.setattr(ThreadsHook, "_perform", interrupt)
-        try:
-            s3.get_object(Bucket="data", Key="in/x")
-        except KeyboardInterrupt as error:
-            kept = error  # as a notebook keeps it
-    assert kept is not None
+    def interrupt(_) -> None:
+        if interruptions:
+            raise interruptions.pop()
+
+    edge.before_each_step(interrupt)
+    with pytest.raises(edge.interrupted) as kept:  # as a notebook keeps it
+        s3.get_object(Bucket="data", Key="in/x")
+    assert kept.value.__traceback__ is not None
     assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"1"
 
 
@@ -188,16 +176,18 @@ def test_a_client_given_back_is_covered_by_its_session_again(grants, register, a
         s3.get_object(Bucket="data", Key="out/x")
 
 
-def test_a_client_that_is_made_while_its_session_is_unregistered_is_not_covered(grants, register, alice, monkeypatch):
+def test_a_client_that_is_made_while_its_session_is_unregistered_is_not_covered(
+    grants, register, alice, edge, monkeypatch
+):
     session = grants.session(alice)
     provider = register(session)
-    attach = ThreadsHook.attach
+    attach = edge.hook.attach
 
     def unregistered_first(self):
         provider.unregister()
         attach(self)
 
-    monkeypatch.setattr(ThreadsHook, "attach", unregistered_first)
+    monkeypatch.setattr(edge.hook, "attach", unregistered_first)
     s3 = session.client("s3")
     with pytest.raises(ClientError, match="user/alice is not authorized"):
         s3.get_object(Bucket="data", Key="in/x")
@@ -226,18 +216,18 @@ def boto3_register(**options):
     return access_grants_provider.register(boto3.Session(), **options)
 
 
-def test_an_account_in_the_environment_that_is_none_is_asked_for(grants, register, alice, monkeypatch):
+def test_an_account_in_the_environment_that_is_none_is_asked_for(grants, register, alice, edge, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", alice.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", alice.secret_access_key)
     monkeypatch.setenv("AWS_ACCOUNT_ID", "1111-2222-3333")
-    provider = register(boto3.Session())
+    provider = register(edge.session())
     assert provider.explain("get_object", Bucket="data", Key="in/x").outcome == "granted"
     assert grants.calls("GetCallerIdentity") == 1
 
 
 def test_credentials_are_not_fetched_for_what_access_grants_does_not_cover(grants, register, alice):
     session = grants.session(alice)
-    provider = register(session.client("s3", endpoint_url="http://minio.example:9000"))
+    provider = register(session.client("s3", endpoint_url="http://minio.example:9000"), endpoint_url=None)
     grants.forget_requests()
     with pytest.raises(ConfigurationError, match=r"minio\.example:9000 is not AWS"):
         provider.credentials("s3://data/in/x")
@@ -274,6 +264,7 @@ def test_a_proxys_password_is_in_no_representation(grants, register, alice):
     assert "hunter2" not in repr(provider.clients._clients)
 
 
+@pytest.mark.only("botocore", reason="no event loop outlives a fork; what is remembered is the same for both")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_flights_of_a_forgotten_requester_do_not_reach_a_child(s3):
     s3.get_object(Bucket="data", Key="in/x")

@@ -1,4 +1,4 @@
-"""Many threads at once: one call per grant, whatever the number of folders, keys and threads."""
+"""Many threads, or tasks, at once: one call per grant, whatever the number of folders, keys and threads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from botocore.config import Config
 
 from access_grants_provider.exceptions import ServiceFailure
 from access_grants_provider.steps import Vend
-from access_grants_provider.threads import ThreadsHook
 
 THREADS = 64
 
 
 @pytest.fixture
-def grants(access_grants_server):
-    access_grants_server.bucket("data")
-    return access_grants_server
+def grants(edge, clock):
+    with edge.local_service(clock, over_http=True) as server:
+        server.bucket("data")
+        yield server
 
 
 @pytest.fixture
@@ -27,9 +27,8 @@ def client(grants, register):
 
     def make(**options):
         alice = grants.identity("alice")
-        session = grants.session(alice)
-        provider = register(session, endpoint_url=grants.url, account_id=grants.account_id, **options)
-        s3 = session.client("s3", endpoint_url=grants.url, config=Config(max_pool_connections=THREADS))
+        s3 = grants.session(alice).client("s3", config=Config(max_pool_connections=THREADS))
+        provider = register(s3, account_id=grants.account_id, **options)
         return alice, provider, s3
 
     return make
@@ -135,25 +134,25 @@ def test_after_a_failure_the_next_request_asks_again(grants, client):
     assert explain(provider, "x")().outcome == "granted"
 
 
-def test_an_interrupted_leader_hands_over(grants, client, monkeypatch):
+def test_an_interrupted_leader_hands_over(grants, client, edge):
     alice, provider, _ = client()
     grants.grant(alice, "s3://data/*", "READ")
-    perform, interrupted, waiting = ThreadsHook._perform, threading.Event(), threading.Event()
+    interrupted, waiting = threading.Event(), threading.Event()
 
-    def interrupt_first(self, step, requester):
+    def interrupt_first(step):
         if isinstance(step, Vend) and not interrupted.is_set():
             interrupted.set()
             waiting.wait(10)
-            raise KeyboardInterrupt
+            raise edge.interruption
         if not isinstance(step, Vend):
             waiting.set()
-        return perform(self, step, requester)
 
     provider.explain("list_buckets")
-    monkeypatch.setattr(ThreadsHook, "_perform", interrupt_first)
+    edge.before_each_step(interrupt_first)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(explain(provider, "a/x"))
         interrupted.wait(10)
         second = pool.submit(explain(provider, "b/x"))
         assert second.result().outcome == "granted"
-        assert isinstance(first.exception(), KeyboardInterrupt)
+        with pytest.raises(edge.interrupted):
+            first.result()

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import boto3
-import botocore.session
 import pytest
-from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-
-def keys(identity) -> dict[str, str | None]:
-    return {
-        "aws_access_key_id": identity.access_key_id,
-        "aws_secret_access_key": identity.secret_access_key,
-        "aws_session_token": identity.session_token,
-    }
+from .edge_botocore import keys_of
 
 
 @pytest.fixture
@@ -51,7 +43,7 @@ def test_two_sessions_get_their_own_grants(grants, register, alice, bob):
 def test_a_client_made_with_explicit_keys_from_a_registered_session_asks_as_itself(grants, register, alice, bob):
     session = grants.session(alice)
     provider = register(session)
-    s3 = session.client("s3", **keys(bob))
+    s3 = session.client("s3", **keys_of(bob))
     s3.get_object(Bucket="data", Key="b/x")
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.get_object(Bucket="data", Key="a/x")
@@ -65,7 +57,7 @@ def test_a_denial_of_one_identity_is_no_denial_of_the_other(grants, register, al
     register(session)
     with pytest.raises(ClientError):
         session.client("s3").get_object(Bucket="data", Key="a/x")
-    session.client("s3", **keys(alice)).get_object(Bucket="data", Key="a/x")
+    session.client("s3", **keys_of(alice)).get_object(Bucket="data", Key="a/x")
     assert signed(grants)[-1] == ("grant", "alice")
 
 
@@ -79,7 +71,7 @@ def test_a_known_access_key_with_a_wrong_secret_gets_nothing_of_what_is_remember
     assert [one.signer for one in grants.s3_requests()] == ["grant"]
 
 
-def test_what_was_vended_to_rotated_credentials_goes_with_them(grants, register, alice):
+def test_what_was_vended_to_rotated_credentials_goes_with_them(grants, register, alice, edge):
     current = alice
 
     def refresh() -> dict[str, str]:
@@ -90,9 +82,8 @@ def test_what_was_vended_to_rotated_credentials_goes_with_them(grants, register,
             "expiry_time": "2100-01-01T00:00:00Z",
         }
 
-    session = botocore.session.Session()
-    credentials = RefreshableCredentials.create_from_metadata(refresh(), refresh, "test")
-    session._credentials = credentials
+    session = edge.core_session()
+    credentials = edge.bare(session)._credentials = edge.refreshable(refresh)
     provider = register(session)
     s3 = session.create_client("s3")
     s3.get_object(Bucket="data", Key="a/x")
@@ -108,15 +99,15 @@ def test_what_was_vended_to_rotated_credentials_goes_with_them(grants, register,
 def test_the_calls_are_signed_with_the_clients_own_credentials(grants, register, alice, bob):
     session = grants.session(alice)
     register(session)
-    session.client("s3", **keys(bob)).get_object(Bucket="data", Key="b/x")
+    session.client("s3", **keys_of(bob)).get_object(Bucket="data", Key="b/x")
     assert {one.signer for one in grants.requests if one.is_control_call} == {"bob"}
 
 
-def test_the_default_sessions_identity_is_never_asked_for(grants, register, alice, bob, monkeypatch):
+def test_the_default_sessions_identity_is_never_asked_for(grants, register, alice, bob, edge, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", bob.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bob.secret_access_key)
     monkeypatch.setenv("AWS_SESSION_TOKEN", bob.session_token)
-    s3 = boto3.Session(**keys(alice)).client("s3")
+    s3 = edge.session(alice).client("s3")
     register(s3)
     s3.get_object(Bucket="data", Key="a/x")
     assert {one.principal for one in grants.requests} == {"alice"}

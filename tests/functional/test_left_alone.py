@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import urllib.parse
 
-import boto3
 import botocore.exceptions
 import pytest
 from botocore import UNSIGNED
-from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from botocore.credentials import Credentials
 
 
 @pytest.fixture
@@ -51,22 +47,16 @@ def test_operations_that_grants_do_not_cover_are_the_callers_own(grants, session
     assert session.provider.stats().unsupported == 1
 
 
-class Nothing(io.BytesIO):
-    """An empty body, as urllib3 gives it."""
-
-    def stream(self, *_: object):
-        return iter(())
-
-
 class Sent:
     """Stands in for AWS: takes any request and keeps it."""
 
-    def __init__(self) -> None:
+    def __init__(self, edge) -> None:
+        self.edge = edge
         self.requests = []
 
     def __call__(self, request, **_):
         self.requests.append(request)
-        return AWSResponse(request.url, 200, {}, Nothing())
+        return self.edge.empty_answer(request.url)
 
 
 BUCKETS = [
@@ -81,9 +71,9 @@ BUCKETS = [
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_access_points_and_their_like_are_left_alone(grants, session, alice, bucket, control):
+def test_access_points_and_their_like_are_left_alone(grants, session, alice, edge, bucket, control):
     s3 = session.client("s3")
-    sent = Sent()
+    sent = Sent(edge)
     s3.meta.events.register_first("before-send.s3", sent)
     control()
     s3.head_object(Bucket=bucket, Key="x")
@@ -102,9 +92,9 @@ def test_multi_region_access_points_and_directory_buckets_are_unsupported(sessio
     assert control() == []
 
 
-def test_an_unsigned_client_stays_unsigned(grants, session, control):
+def test_an_unsigned_client_stays_unsigned(grants, session, edge, control):
     s3 = session.client("s3", config=Config(signature_version=UNSIGNED))
-    sent = Sent()
+    sent = Sent(edge)
     s3.meta.events.register_first("before-send.s3", sent)
     control()
     s3.head_object(Bucket="data", Key="x")
@@ -112,32 +102,33 @@ def test_an_unsigned_client_stays_unsigned(grants, session, control):
     assert control() == []
 
 
-def test_a_client_without_credentials_gets_botocores_own_error(register):
-    session = boto3.Session()
+def test_a_client_without_credentials_gets_botocores_own_error(edge, register):
+    session = edge.session()
     register(session)
     with pytest.raises(botocore.exceptions.NoCredentialsError):
         session.client("s3").get_object(Bucket="data", Key="x")
 
 
-def test_credentials_that_somebody_else_gave_the_request_stay(grants, session, control):
+def test_credentials_that_somebody_else_gave_the_request_stay(grants, session, edge, control):
     s3 = session.client("s3")
-    theirs = Credentials("AKIATHEIRS0000000001", "s" * 40)
+    theirs = grants.identity("theirs")
 
     def give(request, **_):
-        request.context.setdefault("signing", {})["request_credentials"] = theirs
+        request.context.setdefault("signing", {})["request_credentials"] = edge.whoever(lambda: theirs)
 
     s3.meta.events.register_first("before-sign.s3", give)
-    sent = Sent()
+    sent = Sent(edge)
     s3.meta.events.register_first("before-send.s3", sent)
     control()
     s3.head_object(Bucket="data", Key="x")
-    assert "AKIATHEIRS0000000001" in str(sent.requests[0].headers["Authorization"])
+    assert theirs.access_key_id in str(sent.requests[0].headers["Authorization"])
     assert control() == []
 
 
-def test_an_endpoint_that_is_not_aws_is_left_alone(grants, session, alice, control):
+def test_an_endpoint_that_is_not_aws_is_left_alone(grants, session, register, alice, edge, control):
+    register(session, endpoint_url=None)
     s3 = session.client("s3", endpoint_url="https://minio.example:9000")
-    sent = Sent()
+    sent = Sent(edge)
     s3.meta.events.register_first("before-send.s3", sent)
     control()
     s3.head_object(Bucket="data", Key="x")

@@ -35,15 +35,13 @@ def test_the_first_request_and_the_warm_one(grants, register, alice, control):
     assert control() == []
 
 
-def test_a_known_account_spares_sts(grants, register, alice, control, monkeypatch):
+def test_a_known_account_spares_sts(grants, register, alice, control, edge, monkeypatch):
     grants.grant(alice, "s3://data/*", "READ")
     grants.put("s3://data/x", b"1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", alice.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", alice.secret_access_key)
     monkeypatch.setenv("AWS_ACCOUNT_ID", alice.account_id)
-    import boto3
-
-    session = boto3.Session()
+    session = edge.session()
     register(session)
     control()
     session.client("s3").get_object(Bucket="data", Key="x")

@@ -11,6 +11,8 @@ import pytest
 from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.plugin import provider_for, register
 
+pytestmark = pytest.mark.only("botocore", reason="provider_for() takes sessions of boto3 and botocore alone")
+
 
 def test_it_answers_and_leaves_the_sessions_clients_alone(grants):
     alice = grants.identity("alice")

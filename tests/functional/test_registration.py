@@ -8,7 +8,6 @@ import logging
 import weakref
 
 import boto3
-import botocore.session
 import pytest
 
 import access_grants_provider
@@ -40,8 +39,8 @@ def signers(grants, s3) -> list[str | None]:
     return [one.signer for one in grants.s3_requests()]
 
 
-def test_a_boto3_session(grants, register, alice):
-    session = grants.session(alice)
+def test_a_boto3_session(grants, register, alice, edge):
+    session = edge.high_session(alice)
     before = session.client("s3")
     register(session)
     assert signers(grants, session.client("s3")) == ["grant"]
@@ -49,12 +48,13 @@ def test_a_boto3_session(grants, register, alice):
     assert signers(grants, before) == ["alice"]
 
 
-def test_a_botocore_session(grants, register, as_alice):
-    session = botocore.session.Session()
+def test_a_botocore_session(grants, register, as_alice, edge):
+    session = edge.core_session()
     register(session)
     assert signers(grants, session.create_client("s3")) == ["grant"]
 
 
+@pytest.mark.only("botocore", reason="neither aiobotocore nor aioboto3 has a default session")
 def test_nothing_is_boto3s_default_session(grants, register, as_alice):
     register()
     assert signers(grants, boto3.client("s3")) == ["grant"]
@@ -69,8 +69,8 @@ def test_a_client_alone(grants, register, alice):
     assert signers(grants, other) == ["alice"]
 
 
-def test_a_resource_alone(grants, register, alice):
-    s3 = grants.session(alice).resource("s3")
+def test_a_resource_alone(grants, register, alice, edge):
+    s3 = edge.high_session(alice).resource("s3")
     register(s3)
     s3.Object("data", "x").get()
     assert signers(grants, s3.meta.client) == ["grant"]
@@ -80,13 +80,13 @@ def test_a_resource_alone(grants, register, alice):
     "target", ["s3", 7, object(), boto3, AccessGrantsConfig()], ids=["text", "number", "object", "module", "config"]
 )
 def test_anything_else_is_refused_with_what_it_takes(target):
-    with pytest.raises(ConfigurationError, match=r"it takes a boto3\.Session, a botocore session, an S3 client"):
+    with pytest.raises(ConfigurationError, match=r"it takes a session, an S3 client or an S3 resource of boto3"):
         access_grants_provider.register(target)
 
 
-def test_a_client_of_another_service_is_refused(grants):
+def test_a_client_of_another_service_is_refused(grants, register, edge):
     with pytest.raises(ConfigurationError, match="it takes"):
-        access_grants_provider.register(boto3.client("sqs"))
+        register(edge.session().client("sqs"))
 
 
 def test_registering_twice_leaves_one_provider_with_the_later_options(grants, register, alice):
@@ -134,8 +134,8 @@ def test_clear_vends_anew(grants, register, alice):
     assert grants.calls("GetDataAccess") == 1
 
 
-def test_internal_clients_do_not_ask_for_themselves(grants, register, as_alice):
-    provider = register()
+def test_internal_clients_do_not_ask_for_themselves(grants, register, as_alice, edge):
+    provider = register(edge.session())
     grants.bucket("other")
     grants.forget_requests()
     provider.explain("get_object", Bucket="other", Key="x")
@@ -143,12 +143,13 @@ def test_internal_clients_do_not_ask_for_themselves(grants, register, as_alice):
     assert {one.signer for one in grants.requests} == {"alice"}
 
 
-def test_a_session_and_its_clients_can_be_forgotten(grants, alice):
+def test_a_session_and_its_clients_can_be_forgotten(grants, alice, edge):
     session = grants.session(alice)
-    provider = access_grants_provider.register(session)
+    provider = access_grants_provider.register(edge.bare(session))
     s3 = session.client("s3")
     signers(grants, s3)
-    gone = [weakref.ref(provider), weakref.ref(s3)]
+    gone = [weakref.ref(provider), weakref.ref(edge.bare(s3))]
+    s3.close()
     registered = len(_registry.providers)
     del session, provider, s3
     gc.collect()
@@ -164,48 +165,50 @@ def autoload(monkeypatch):
         provider.unregister()
 
 
-def test_the_environment_variable_covers_every_client(grants, as_alice, autoload):
-    one, other = boto3.client("s3"), botocore.session.Session().create_client("s3")
+def test_the_environment_variable_covers_every_client(grants, as_alice, autoload, edge):
+    one, other = edge.session().client("s3"), edge.core_session().create_client("s3")
     assert signers(grants, one) == ["grant"]
     assert signers(grants, other) == ["grant"]
     (provider,) = _registry.autoloaded.values()
     assert provider.stats().vended == 1
 
 
-def test_a_registered_session_goes_before_the_environment_variable(grants, register, as_alice, autoload):
-    session = boto3.Session()
+def test_a_registered_session_goes_before_the_environment_variable(grants, register, as_alice, autoload, edge):
+    session = edge.session()
     provider = register(session)
     assert signers(grants, session.client("s3")) == ["grant"]
     assert provider.stats().granted == 1
     assert not _registry.autoloaded
 
 
-def test_a_wrong_option_in_the_environment_is_logged_and_then_refuses(grants, as_alice, autoload, monkeypatch, caplog):
+def test_a_wrong_option_in_the_environment_is_logged_and_then_refuses(
+    grants, as_alice, autoload, edge, monkeypatch, caplog
+):
     monkeypatch.setenv("S3_ACCESS_GRANTS_FALLBACK", "sometimes")
-    s3 = boto3.client("s3")
+    s3 = edge.session().client("s3")
     assert [one.levelno for one in caplog.records if "S3_ACCESS_GRANTS_FALLBACK" in one.message] == [logging.ERROR]
     for _ in range(2):
         with pytest.raises(ConfigurationError, match=r"S3_ACCESS_GRANTS_FALLBACK: fallback='sometimes'.*'denied'"):
             s3.get_object(Bucket="data", Key="x")
-    boto3.client("sqs")
+    edge.session().client("sqs")
     assert grants.calls("GetObject") == 0
 
 
-def test_the_plugin_leaves_other_services_alone(grants, as_alice):
-    client = boto3.client("sqs")
-    initialize_client_plugin(client)
+def test_the_plugin_leaves_other_services_alone(grants, as_alice, edge):
+    client = edge.session().client("sqs")
+    initialize_client_plugin(edge.bare(client))
     assert client.meta.events not in _registry.hooks
 
 
-def test_options_come_from_the_profile(grants, register, as_alice, tmp_path, monkeypatch):
+def test_options_come_from_the_profile(grants, register, as_alice, edge, tmp_path, monkeypatch):
     config = tmp_path / "config"
     config.write_text("[profile batch]\ns3_access_grants =\n  fallback = never\n  duration_seconds = 900\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
-    provider = register(boto3.Session(profile_name="batch"))
+    provider = register(edge.session(profile="batch"))
     assert (provider.config.fallback, provider.config.duration_seconds) == ("never", 900)
     monkeypatch.setenv("S3_ACCESS_GRANTS_FALLBACK", "always")
-    assert register(boto3.Session(profile_name="batch")).config.fallback == "always"
-    assert register(boto3.Session(profile_name="batch"), fallback="denied").config.fallback == "denied"
+    assert register(edge.session(profile="batch")).config.fallback == "always"
+    assert register(edge.session(profile="batch"), fallback="denied").config.fallback == "denied"
 
 
 def test_on_decision_sees_each_request(grants, register, alice):

@@ -123,12 +123,18 @@ def test_the_callers_own_expired_token_is_not_ours_to_renew(grants, world):
     assert provider.stats().recovered == 0
 
 
-class Unseekable(io.RawIOBase):
-    def readable(self) -> bool:
-        return True
+class Spent(io.BytesIO):
+    """A body that can't be rewound once S3 has answered. Before it is sent over HTTP, botocore reads it to sign it."""
 
-    def readinto(self, buffer) -> int:
-        return 0
+    answered = False
+
+    def seek(self, *whereto: int) -> int:
+        if self.answered:
+            raise io.UnsupportedOperation("seek")
+        return super().seek(*whereto)
+
+    def note(self, **_: object) -> None:
+        self.answered = True
 
 
 def test_a_body_that_cannot_be_rewound_keeps_s3s_own_error(grants, register):
@@ -138,8 +144,10 @@ def test_a_body_that_cannot_be_rewound_keeps_s3s_own_error(grants, register):
     provider = register(session)
     s3 = session.client("s3")
     grants.fail("PutObject", "ExpiredToken", status=400)
+    body = Spent(b"1")
+    s3.meta.events.register("response-received.s3.PutObject", body.note)
     with pytest.raises(ClientError, match="ExpiredToken"):
-        s3.put_object(Bucket="data", Key="in/x", Body=Unseekable(), ContentLength=0)
+        s3.put_object(Bucket="data", Key="in/x", Body=body)
     assert provider.stats().recovered == 0
 
 

@@ -18,6 +18,8 @@ from aiobotocore.session import AioSession
 from access_grants_provider import exceptions
 from access_grants_provider.plugin import _registry
 
+pytestmark = pytest.mark.only("aiobotocore", reason="threads have no tasks, no cancellation and no event loops")
+
 TASKS = 64
 
 

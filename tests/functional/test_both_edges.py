@@ -1,0 +1,14 @@
+"""That the tests of behaviour run over both edges."""
+
+from __future__ import annotations
+
+from access_grants_provider.threads import ThreadsHook
+
+
+def test_a_test_without_a_mark_runs_over_each_edge(request, edge, grants, register):
+    session = grants.session(grants.identity("alice"))
+    provider = edge.bare(register(session))
+    session.client("s3")
+    (hook,) = provider._hooks
+    assert type(hook) is edge.hook
+    assert (edge.hook is ThreadsHook) == (edge.name == "botocore") == ("[botocore]" in request.node.nodeid)
