@@ -18,6 +18,8 @@ from access_grants_provider.memory import Memory
 from access_grants_provider.scopes import GrantScope, Permission
 from access_grants_provider.steps import Answer, Rules, Step
 
+from .flow_steps import EMEA, OWNER
+
 START = 1_800_000_000.0
 NO_GRANT = "You do not have READ permissions to the requested S3 Prefix: s3://sales/x"
 IAM_SAYS_NO = (
@@ -86,6 +88,12 @@ def make_rules(clock: Clock) -> Callable[..., Rules]:
 
 
 @pytest.fixture
+def rules(make_rules: Callable[..., Rules]) -> Rules:
+    """Account configured: one call a vend."""
+    return make_rules(account_id=OWNER)
+
+
+@pytest.fixture
 def answer(clock: Clock) -> Callable[..., Answer]:
     """What GetDataAccess gives: credentials that live ``seconds`` from now, for the grant ``matched``."""
 
@@ -112,6 +120,14 @@ def make_vended(clock: Clock) -> Callable[..., Vended]:
         )
 
     return made
+
+
+@pytest.fixture
+def held(memory: Memory, make_vended: Callable[..., Vended]) -> Vended:
+    """Credentials for a prefix that are in the memory already."""
+    vended = make_vended("READ", EMEA)
+    memory.credentials.add(vended, 0)
+    return vended
 
 
 @pytest.fixture
