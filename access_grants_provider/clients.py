@@ -10,13 +10,22 @@ from typing import Any
 from botocore.client import BaseClient
 from botocore.exceptions import ProfileNotFound
 from botocore.session import Session
-from botocore.utils import create_nested_client
 
 from .calls import NOBODY, ClientShape, hook_internal_client
 from .config import AccessGrantsConfig
 from .forks import in_forked_children
+from .signatures import honour_request_credentials
 
 __all__ = ["InternalClients", "profile_settings", "withhold_credentials_from_logs"]
+
+try:
+    from botocore.utils import create_nested_client
+except ImportError:
+    # AWS CLI v2: its botocore loads no plugins into clients, so there is nothing to keep out.
+    def create_nested_client(session: Session, service_name: str, **kwargs: Any) -> BaseClient:  # type: ignore[misc]
+        """Make a client."""
+        client: BaseClient = session.create_client(service_name, **kwargs)
+        return client
 
 
 def profile_settings(profile: str | None) -> dict[str, Any]:
@@ -84,6 +93,7 @@ class InternalClients:
                         **NOBODY,
                     )
                     hook_internal_client(client)
+                    honour_request_credentials(client)
                     self._clients[key] = client
         return client
 

@@ -21,6 +21,7 @@ from .listing import caller_grants
 from .provider import AccessGrantsProvider
 from .requester import Requester
 from .scopes import Permission, Target
+from .signatures import honour_request_credentials
 from .steps import ON_DISK, CallerGrant, Step, Wait
 
 __all__ = ["ThreadsHook"]
@@ -33,6 +34,7 @@ class ThreadsHook(ClientHook):
 
     def __init__(self, provider: AccessGrantsProvider, client: BaseClient) -> None:
         super().__init__(provider, client)
+        honour_request_credentials(client)
         self._transfers = ClassicTransfers(client, provider.say_once)
 
     def attach(self) -> None:
