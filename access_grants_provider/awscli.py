@@ -18,6 +18,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from botocore.exceptions import ProfileNotFound
@@ -31,7 +32,8 @@ from .plugin import register
 __all__ = ["DEFAULTS", "awscli_initialize"]
 
 # What holds in the CLI where neither environment nor profile say otherwise: options as a profile has them, as texts.
-DEFAULTS: Mapping[str, str] = {}
+# Each command is a process of its own. Locks among them need filelock, which the CLI's own bundle does not have.
+DEFAULTS: Mapping[str, str] = {"cache": "disk"} if find_spec("filelock") else {}
 
 ROOT = "access_grants_provider"
 CREATING = "creating-client-class.s3"
