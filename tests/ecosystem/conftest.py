@@ -1,9 +1,17 @@
-"""The world of the libraries' tests: the local service over HTTP, somebody with one grant, a session to ask with."""
+"""Programs of the libraries people use, unmodified, in processes that know nothing but the environment."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import boto3
 import pytest
@@ -11,12 +19,53 @@ import pytest
 from access_grants_provider.testing import AccessGrantsServer
 from access_grants_provider.testing.identities import Identity
 
+AUTOLOAD = {"BOTOCORE_EXPERIMENTAL__PLUGINS": "access-grants=access_grants_provider"}
+# What Python, asyncio and aiohttp say of something that was left open. None of it changes a program's exit code. Not
+# every ResourceWarning is about that: aiohttp has one for large bodies, which is advice to aiobotocore.
+LEFT_OPEN = re.compile(
+    r"unclosed|implicitly cleaning up|still running|never (awaited|retrieved)|task was destroyed", re.I
+)
+SECONDS = 120
+
+Say = Callable[[str], None]
+counts = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*libraries, extra): skip the test where one of them is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    for marker in request.node.iter_markers("needs"):
+        missing = [library for library in marker.args if find_spec(library) is None]
+        if missing:
+            extra = marker.kwargs.get("extra", "test-ecosystem")
+            pytest.skip(f"{', '.join(missing)} not installed here (extra {extra})")
+
 
 @pytest.fixture
-def server(access_grants_server: AccessGrantsServer) -> AccessGrantsServer:
-    """The local service with the bucket ``data``."""
+def server(access_grants_server: AccessGrantsServer, request: pytest.FixtureRequest) -> Iterator[AccessGrantsServer]:
+    """The local service with the bucket ``data``. What it was asked is shown at the end of the test run."""
     access_grants_server.bucket("data")
-    return access_grants_server
+    yield access_grants_server
+    requests = access_grants_server.requests
+    control = Counter(one.operation for one in requests if one.is_control_call)
+    line = (
+        f"{request.path.stem.removeprefix('test_')}: {len(requests) - control.total()} S3 requests, "
+        f"{control.total()} control calls: "
+        f"{', '.join(f'{number} {operation}' for operation, number in sorted(control.items())) or 'none'}"
+        f"  [{request.node.name}]"
+    )
+    request.config.stash.setdefault(counts, []).append(line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lines = config.stash.get(counts, [])
+    if lines:
+        terminalreporter.section("what the ecosystem's programs asked for")
+    for line in lines:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture
@@ -25,6 +74,71 @@ def alice(server: AccessGrantsServer) -> Identity:
     alice = server.identity("alice")
     server.grant(alice, "s3://data/in/*", "READWRITE")
     return alice
+
+
+@pytest.fixture
+def environment(server: AccessGrantsServer, tmp_path: Path) -> Callable[[Identity], dict[str, str]]:
+    """The whole environment of a process that signs as an identity and loads the plugin; there is no other switch."""
+
+    def of(identity: Identity) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}
+        return {**kept, "HOME": str(tmp_path), **server.environment(identity), **AUTOLOAD}
+
+    return of
+
+
+@pytest.fixture
+def run(environment: Callable[[Identity], dict[str, str]], tmp_path: Path) -> Callable[..., str]:
+    """Run a program, a text or a file, as an identity, and return what it prints. It ends well and leaves nothing open.
+
+    ``meanwhile`` is called while it runs, with a function that sends it a line.
+    """
+
+    def run(
+        program: str | Path, identity: Identity, meanwhile: Callable[[Say], object] | None = None, **more: str
+    ) -> str:
+        if not isinstance(program, Path):
+            # In a file, because a process that is spawned imports its parent's main module.
+            text, program = program, tmp_path / "program.py"
+            program.write_text(textwrap.dedent(text), encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-W", "always::ResourceWarning", str(program)],
+            env={**environment(identity), **more},
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None
+        pipe = process.stdin
+
+        def say(line: str) -> None:
+            pipe.write(line + "\n")
+            pipe.flush()
+
+        with process:
+            try:
+                if meanwhile is not None:
+                    meanwhile(say)
+                printed, messages = process.communicate(timeout=SECONDS)
+            finally:
+                process.kill()
+        assert process.returncode == 0, messages
+        assert not LEFT_OPEN.search(messages), messages
+        return printed
+
+    return run
+
+
+@pytest.fixture
+def signers(server: AccessGrantsServer) -> Callable[..., set[str | None]]:
+    """Who signed the requests for data, or those of some operations: "grant", or the name of an identity."""
+
+    def of(*operations: str) -> set[str | None]:
+        return {one.signer for one in server.s3_requests() if not operations or one.operation in operations}
+
+    return of
 
 
 @pytest.fixture
