@@ -54,3 +54,20 @@ def test_four_workers_under_four_grants_vend_once_for_each(server, run, signers)
     assert run(PROGRAM % folders, bob) == "32 4\n"
     assert signers() == {"grant"}
     assert len(folders) < server.calls("GetDataAccess") <= PROCESSES * len(folders)
+
+
+def test_a_dataset_is_written_where_the_caller_may_ask_for_the_buckets_place(server, alice, run, signers):
+    """As for every directory that s3fs makes, see test_pandas.py."""
+    program = """
+        import dask
+        import dask.dataframe
+        import pandas
+
+        frame = dask.dataframe.from_pandas(pandas.DataFrame({"amount": range(10)}), npartitions=2)
+        with dask.config.set(scheduler="synchronous"):
+            frame.to_parquet("s3://data/in/set/")
+            print(len(dask.dataframe.read_parquet("s3://data/in/set/")))
+    """
+    server.permit(alice, "s3:GetBucketLocation")
+    assert run(program, alice) == "10\n"
+    assert signers("GetObject", "HeadObject", "ListObjectsV2", "PutObject") == {"grant"}

@@ -172,3 +172,61 @@ def test_forty_files_of_a_cold_filesystem_are_read_with_one_vend(server, alice, 
     run(program, alice)
     assert signers() == {"grant"}
     assert server.calls("GetDataAccess") == 1
+
+
+def test_a_registered_session_covers_the_filesystems_made_with_it_and_no_other(server, alice, run, signers):
+    server.put("s3://data/in/x", b"x")
+    program = """
+        import access_grants_provider
+        import s3fs
+        from aiobotocore.session import AioSession
+
+        session = AioSession()
+        provider = access_grants_provider.register(session, fallback="never")
+        assert s3fs.S3FileSystem(session=session).cat("data/in/x") == b"x"
+        print(provider.stats().granted > 0)
+        try:
+            s3fs.S3FileSystem(skip_instance_cache=True).cat("data/in/x")
+        except PermissionError as error:
+            print("ask the owner" in str(error))
+    """
+    assert run(program, alice, BOTOCORE_EXPERIMENTAL__PLUGINS="") == "True\nFalse\n"
+    assert signers() == {"grant", "alice"}
+    assert server.calls("GetDataAccess") == 1
+
+
+def test_an_outage_of_access_grants_is_not_taken_for_a_missing_file(server, alice, run):
+    server.put("s3://data/in/x", b"x")
+    server.fail("GetDataAccess", "InvalidRequest", times=None)
+    program = """
+        import s3fs
+        from access_grants_provider.exceptions import ServiceFailure
+
+        fs = s3fs.S3FileSystem()
+        for ask in (fs.exists, fs.ls, fs.cat):
+            try:
+                print(ask("data/in/x"))
+            except ServiceFailure as error:
+                print("GetDataAccess" in str(error))
+    """
+    assert run(program, alice) == "True\nTrue\nTrue\n"
+    assert server.s3_requests() == []
+
+
+def test_a_folder_is_put_and_got_where_the_caller_may_ask_for_the_buckets_place(server, alice, run, signers, tmp_path):
+    """As for every directory that s3fs makes, see test_pandas.py."""
+    (tmp_path / "folder" / "sub").mkdir(parents=True)
+    (tmp_path / "folder" / "sub" / "x").write_text("x")
+    program = """
+        import s3fs
+
+        fs = s3fs.S3FileSystem()
+        fs.put("folder", "data/in/put", recursive=True)
+        fs.mv("data/in/put/sub/x", "data/in/put/sub/y")
+        fs.get("data/in/put", "got", recursive=True)
+        print(fs.find("data/in"))
+    """
+    server.permit(alice, "s3:GetBucketLocation")
+    assert run(program, alice) == "['data/in/put/sub/y']\n"
+    assert (tmp_path / "got" / "sub" / "y").read_text() == "x"
+    assert signers("GetObject", "HeadObject", "PutObject", "CopyObject") == {"grant"}
