@@ -14,7 +14,10 @@ from access_grants_provider.plugin import _registry
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+EXCERPTS = re.findall(r"^<!-- (examples/\w+\.py) -->\n```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+# Those speak to AWS from C++ and Rust; tests/ecosystem holds the adapters, with the libraries.
+ADAPTERS = re.findall(r"^<!-- adapter -->\n```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"(?<! -->\n)^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 PROGRAMS = [block for block in BLOCKS if "def test_" not in block]
 TESTS = [block for block in BLOCKS if "def test_" in block]
 
@@ -74,6 +77,23 @@ def test_the_comments_of_a_program_are_true(grants, monkeypatch, capsys):
     (refused,) = [one for one in PROGRAMS if "print(error)" in one]
     exec(compile(refused, "README.md", "exec"), {})
     assert "READ on 's3://sales/apac/2026/q3.csv'; ask the owner" in capsys.readouterr().out
+
+
+def test_an_excerpt_is_what_its_example_says_which_runs_with_its_libraries():
+    assert EXCERPTS
+    for name, excerpt in EXCERPTS:
+        lines = iter((README.parent / name).read_text(encoding="utf-8").splitlines())
+        missing = [line for line in excerpt.splitlines() if line and line not in lines]
+        assert not missing, name
+
+
+@pytest.mark.parametrize("program", ADAPTERS, ids=range(len(ADAPTERS)))
+def test_the_block_of_an_adapter_is_python_and_names_what_there_is(program):
+    compile(program, "README.md", "exec")
+    (module,) = re.findall(r"from access_grants_provider\.adapters import (\w+) as grants", program)
+    text = (README.parent / "access_grants_provider" / "adapters" / f"{module}.py").read_text(encoding="utf-8")
+    for function in re.findall(r"grants\.(\w+)\(", program):
+        assert f"def {function}(" in text
 
 
 @pytest.mark.parametrize("program", TESTS, ids=range(len(TESTS)))
