@@ -53,7 +53,7 @@ def test_a_program_runs(program, monkeypatch, request):
         exec(code, {})
         return
     # What speaks to AWS there speaks to the local service here: the same lines, as somebody who has a grant.
-    grants = request.getfixturevalue("grants")
+    grants = request.getfixturevalue("access_grants")
     alice = grants.identity("alice")
     grants.bucket("sales")
     grants.grant(alice, "s3://sales/emea/*", "READ")
@@ -63,7 +63,8 @@ def test_a_program_runs(program, monkeypatch, request):
     exec(code, {})
 
 
-def test_the_comments_of_a_program_are_true(grants, monkeypatch, capsys):
+def test_the_comments_of_a_program_are_true(access_grants, monkeypatch, capsys):
+    grants = access_grants
     alice = grants.identity("alice")
     grants.bucket("sales")
     grants.grant(alice, "s3://sales/emea/*", "READ")
