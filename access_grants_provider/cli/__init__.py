@@ -18,6 +18,8 @@ except ModuleNotFoundError as error:
         raise
 
     def _without_click(*_: object, **__: object) -> NoReturn:
-        sys.exit("access-grants needs click, which is not installed: pip install 'access-grants-provider[demo]'")
+        # Whoever wants to see the demo or to serve needs moto as well.
+        extra = "demo" if {"demo", "serve"}.intersection(sys.argv) else "cli"
+        sys.exit(f"access-grants needs click, which is not installed: pip install 'access-grants-provider[{extra}]'")
 
     main = _without_click

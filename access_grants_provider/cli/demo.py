@@ -30,6 +30,6 @@ def demo(ctx: click.Context, no_color: bool) -> None:
         from .performance import perform
 
         with deferred_interrupt() as check_interrupt:
-            right = perform(no_color, check_interrupt)
+            right = perform(no_color or ctx.color is False, check_interrupt)
             check_interrupt()
     ctx.exit(0 if right else 1)

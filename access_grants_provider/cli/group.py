@@ -1,22 +1,51 @@
-"""The click group: finds its commands when they are used, and ends in one line where a package is missing."""
+"""The click group: finds its commands when they are used, and ends every failure that a user can meet in one line."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+from click.exceptions import Exit
 
 from access_grants_provider import __version__
+from access_grants_provider.exceptions import AccessGrantsError
+
+from .problems import KNOWN, in_one_line
+from .settings import Failure, aws_options
 
 __all__ = ["COMMANDS", "main"]
 
-# Each command's name, which is its module's and its function's too, and the extra that brings what it needs. The
-# module itself imports nothing but click, so that the help works without the extra.
-COMMANDS = {"demo": "demo"}
+NAME = "access-grants"
 
-# What a shell reports of a program that SIGINT ended.
-INTERRUPTED = 130
+
+class Lazy(NamedTuple):
+    """Where a command is: the module, which has a command of its own name, and the extra that brings what it needs.
+
+    The module itself imports nothing but click, so that the help works without the extra.
+    """
+
+    module: str
+    extra: str
+
+
+COMMANDS = {
+    "cache": Lazy("cache", "cli"),
+    "credentials": Lazy("credentials", "cli"),
+    "demo": Lazy("demo", "demo"),
+    "doctor": Lazy("doctor", "cli"),
+    "exec": Lazy("execute", "cli"),
+    "explain": Lazy("explain", "cli"),
+    "grants": Lazy("grants", "cli"),
+    "serve": Lazy("serve", "demo"),
+}
+
+# What a shell reports of a program that SIGINT ended, and of one that lost the reader of its output (SIGPIPE).
+INTERRUPTED, UNREAD = 130, 141
 
 
 class LazyGroup(click.Group):
@@ -30,28 +59,83 @@ class LazyGroup(click.Group):
         """Import the command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        module = COMMANDS[cmd_name].module
+        command: click.Command = getattr(import_module(f".{module}", __package__), module)
         return command
 
+    def main(  # type: ignore[override]  # click's overloads tell two results apart, which nobody uses here
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> Any:
+        """Run under the same name, however it was started: help and completion are for the installed command."""
+        return super().main(args, prog_name or NAME, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line."""
+        with _interruptible():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; say a missing package and Ctrl-C in one line."""
+        """Run the command. What a user can run into ends in one line on stderr."""
         try:
-            return super().invoke(ctx)
+            with _interruptible():
+                return super().invoke(ctx)
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             name = ctx.invoked_subcommand
             if name not in COMMANDS or package in ("", __name__.partition(".")[0]):
                 raise
-            raise click.ClickException(
+            raise Failure(
                 f"access-grants {name} needs {package}, which is not installed: "
-                f"pip install 'access-grants-provider[{COMMANDS[name]}]'"
+                f"pip install 'access-grants-provider[{COMMANDS[name].extra}]'"
             ) from None
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            _abandon_stdout()
+            raise Exit(UNREAD) from None
+        except (AccessGrantsError, *KNOWN) as error:
+            if isinstance(error, OSError):
+                _abandon_stdout()
+            raise Failure(in_one_line(error)) from None
 
 
-@click.group(name="access-grants", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="access-grants")
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("Interrupted.", err=True)
+        raise Exit(INTERRUPTED) from None
+
+
+def _abandon_stdout() -> None:
+    """Send what is still to be written nowhere, or Python would fail once more when it closes stdout."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+@click.group(name=NAME, cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@aws_options
+@click.version_option(__version__, prog_name=NAME)
 def main() -> None:
-    """Amazon S3 Access Grants for every Python program that talks to S3."""
+    """Amazon S3 Access Grants at the shell: credentials for any program, and why they are given or not.
+
+    What a program wants is on stdout, what a person wants on stderr. Exit codes: 0 it went well, 1 it was refused or
+    failed, 2 the command line is wrong, 130 Ctrl-C. The options below may also stand after the command's name.
+
+    \b
+    Examples:
+      access-grants grants --profile analysis
+      access-grants doctor s3://sales/emea/
+      access-grants exec s3://sales/emea/ -- aws s3 ls s3://sales/emea/
+
+    Completion: put the line for your shell into its startup file.
+
+    \b
+      bash  eval "$(_ACCESS_GRANTS_COMPLETE=bash_source access-grants)"
+      zsh   eval "$(_ACCESS_GRANTS_COMPLETE=zsh_source access-grants)"
+      fish  _ACCESS_GRANTS_COMPLETE=fish_source access-grants | source
+    """
