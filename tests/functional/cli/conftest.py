@@ -1,0 +1,93 @@
+"""The local S3 Access Grants over HTTP, and the command beside it: in this process, and in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from access_grants_provider.cli import main
+from access_grants_provider.testing import AccessGrantsServer, Identity
+
+ROOT = Path(__file__).parents[3]
+COMMAND = (sys.executable, "-m", "access_grants_provider")
+
+
+@pytest.fixture
+def server(access_grants_server: AccessGrantsServer) -> AccessGrantsServer:
+    """With the bucket ``data``."""
+    access_grants_server.bucket("data")
+    return access_grants_server
+
+
+@pytest.fixture
+def alice(server: AccessGrantsServer, monkeypatch: pytest.MonkeyPatch) -> Identity:
+    """Somebody who may read ``s3://data/in/*``. The environment is hers."""
+    alice = server.identity("alice")
+    server.grant(alice, "s3://data/in/*", "READ")
+    for name, value in server.environment(alice).items():
+        monkeypatch.setenv(name, value)
+    # What fails is to fail at once.
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    return alice
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Result]:
+    """The command in this process: fast, with ``stdout`` and ``stderr`` apart."""
+
+    def invoke(*args: str, **env: str | None) -> Result:
+        return CliRunner().invoke(main, args, env=env, catch_exceptions=False)
+
+    return invoke
+
+
+@pytest.fixture
+def surroundings() -> Callable[..., dict[str, str]]:
+    """The environment of a process of its own: what this one has, so that fixtures can set it, and this checkout."""
+
+    def surroundings(**more: str) -> dict[str, str]:
+        # An unbuffered stdout would never be full only at the end.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **more}
+
+    return surroundings
+
+
+@pytest.fixture
+def run(surroundings: Callable[..., dict[str, str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command in a process of its own, to its end."""
+
+    def run(*args: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *args],
+            env=surroundings(**more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Writes the AWS config file, and takes the keys out of the environment so that it is asked."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "config"
+        path.write_text(text, encoding="utf-8")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        return path
+
+    return write

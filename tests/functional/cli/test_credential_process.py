@@ -1,0 +1,120 @@
+"""A profile whose ``credential_process`` is this command: for boto3, and for an SDK in another language."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import CredentialRetrievalError
+
+from access_grants_provider.testing import AccessGrantsServer
+
+from .conftest import ROOT
+
+SCRIPT = Path(__file__).with_suffix("").with_name("credential_process.mjs")
+SDK = os.environ.get("SDK_FOR_JAVASCRIPT", "")
+
+
+class Clock:
+    """The time, and some seconds more."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def server(clock):
+    with AccessGrantsServer(clock=clock) as server:
+        server.bucket("data")
+        server.put("s3://data/in/x", b"body")
+        # So short that an SDK calls for new ones each time, and short enough to be let expire.
+        server.lifetime = 30
+        yield server
+
+
+@pytest.fixture
+def granted(server, alice, profiles, monkeypatch):
+    """The profile ``granted`` is the environment's: it has nothing but the command."""
+    process = f"{sys.executable} -m access_grants_provider credentials s3://data/in/ --profile base"
+    path = profiles(
+        f"[profile base]\naws_access_key_id = {alice.access_key_id}\n"
+        f"aws_secret_access_key = {alice.secret_access_key}\n"
+        f"[profile granted]\nregion = us-east-1\ncredential_process = {process}\n"
+    )
+    monkeypatch.setenv("AWS_PROFILE", "granted")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return path
+
+
+def reads(server) -> list[tuple[str | None, int]]:
+    return [(one.signer, one.status) for one in server.s3_requests() if one.operation == "GetObject"]
+
+
+def keys(server) -> set[str | None]:
+    return {one.access_key_id for one in server.s3_requests() if one.operation == "GetObject"}
+
+
+def test_boto3_reads_through_the_grant_and_again_when_the_first_credentials_have_expired(server, granted, clock):
+    s3 = boto3.Session().client("s3")
+    assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"body"
+    clock.ahead = 40
+    assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"body"
+    assert reads(server) == [("grant", 200), ("grant", 200)]
+    assert len(keys(server)) == 2
+
+
+def test_boto3_shows_the_one_line_of_a_refusal(server, granted):
+    granted.write_text(granted.read_text().replace("s3://data/in/", "s3://data/out/"))
+    s3 = boto3.Session().client
+    with pytest.raises(CredentialRetrievalError, match=r"Error: no grant gives the caller .* READ on 's3://data/out/"):
+        s3("s3")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+@pytest.mark.skipif(
+    not (Path(SDK) / "node_modules/@aws-sdk/client-s3").is_dir(),
+    reason="SDK_FOR_JAVASCRIPT names no folder in which `npm install @aws-sdk/client-s3` was run",
+)
+def test_the_sdk_for_javascript_reads_through_the_grant_and_again_after_expiry(server, granted, clock):
+    with subprocess.Popen(
+        ["node", str(SCRIPT), "data", "in/x"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+
+        def read() -> str:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return process.stdout.readline()
+
+        assert read() == "body\n", process.stderr.read()
+        # Some minutes before the end this SDK fetches new credentials in the background, and goes on with the old ones
+        # until it has them.
+        server.lifetime = 3600
+        give_up = time.monotonic() + 60
+        while len(keys(server)) < 2 and time.monotonic() < give_up:
+            assert read() == "body\n", process.stderr.read()
+        clock.ahead = 40
+        assert read() == "body\n", process.stderr.read()
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, ""), err
+    assert set(reads(server)) == {("grant", 200)}
+    assert len(keys(server)) == 2

@@ -1,0 +1,272 @@
+"""``access-grants doctor``: each step says how it went, and a failed one what to do about exactly that."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import pytest
+
+STEPS = [
+    "identity",
+    "region",
+    "instance",
+    "READ vend",
+    "WRITE vend",
+    "listing",
+    "reading",
+    "canary put",
+    "canary delete",
+]
+
+
+class Line(NamedTuple):
+    status: str
+    found: str
+    hint: str | None
+
+
+def lines(done) -> dict[str, Line]:
+    """The findings by step, in order."""
+    found: dict[str, Line] = {}
+    for text in done.stdout.splitlines():
+        if text.startswith(" "):
+            step, line = found.popitem()
+            found[step] = line._replace(hint=text.strip().removeprefix("hint: "))
+        else:
+            matched = re.fullmatch(r"(ok|failed|skipped|on|off) +(\w+(?: \w+)*)  +(.*)", text)
+            assert matched is not None, text
+            found[matched[2]] = Line(matched[1], matched[3], None)
+    return found
+
+
+def statuses(done) -> str:
+    """The first letters of the steps' statuses, in order: o, f or s."""
+    found = lines(done)
+    assert list(found)[:-2] == STEPS
+    assert list(found)[-2:] == ["autoload", "AWS CLI"]
+    return "".join(found[step].status[0] for step in STEPS)
+
+
+@pytest.fixture
+def writer(server, alice):
+    server.grant(alice, "s3://data/in/*", "READWRITE")
+    server.put("s3://data/in/x", b"1")
+    return alice
+
+
+def test_all_is_well(server, writer, invoke):
+    done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "ooooooo" + "ss"
+    assert (done.exit_code, done.stderr) == (0, "")
+    found = lines(done)
+    assert found["identity"].found.startswith("arn:aws:iam::123456789012:user/alice, key AKIA…")
+    assert found["instance"].found == "arn:aws:s3:us-east-1:123456789012:access-grants/default"
+    assert found["READ vend"].found.startswith("s3://data/in/*, until 20")
+    assert found["listing"].found == "1 objects under s3://data/in/*"
+    assert found["reading"].found == "one byte of s3://data/in/x"
+    assert found["canary put"].found == "only with --write-canary"
+    data = [(one.operation, one.signer) for one in server.s3_requests() if one.operation != "HeadBucket"]
+    assert data == [("ListObjectsV2", "grant"), ("GetObject", "grant")]
+
+
+def test_the_canary_is_put_and_deleted_under_the_grant(server, writer, invoke):
+    done = invoke("doctor", "s3://data/in/", "--write-canary")
+    assert statuses(done) == "o" * 9
+    put, deleted = server.s3_requests()[-2:]
+    assert (put.operation, put.signer, put.status) == ("PutObject", "grant", 200)
+    assert (deleted.operation, deleted.signer, deleted.status) == ("DeleteObject", "grant", 204)
+    assert put.key == deleted.key
+    assert put.key.startswith("in/access-grants-doctor-")
+    with pytest.raises(KeyError):
+        server.read(f"s3://data/{put.key}")
+
+
+def test_a_canary_that_failed_is_deleted_all_the_same(server, writer, invoke):
+    server.fail("PutObject", "InternalError", times=None)
+    done = invoke("doctor", "s3://data/in/", "--write-canary")
+    assert statuses(done) == "ooooooo" + "fo"
+    assert "PutObject failed with InternalError" in lines(done)["canary put"].found
+    assert server.s3_requests()[-1].operation == "DeleteObject"
+    # What can be read can be read.
+    assert done.exit_code == 0
+
+
+def test_a_canary_is_deleted_after_ctrl_c_as_well(server, writer, invoke, monkeypatch):
+    from access_grants_provider.cli import diagnosis
+
+    tried = diagnosis.Diagnosis._tried
+
+    def interrupted(self, step, uri, call):
+        finding = tried(self, step, uri, call)
+        if step == "canary put":
+            raise KeyboardInterrupt
+        return finding
+
+    monkeypatch.setattr(diagnosis.Diagnosis, "_tried", interrupted)
+    done = invoke("doctor", "s3://data/in/", "--write-canary")
+    assert (done.exit_code, done.stderr) == (130, "Interrupted.\n")
+    assert [one.operation for one in server.s3_requests()][-2:] == ["PutObject", "DeleteObject"]
+
+
+def test_who_may_only_read_reaches_the_data(server, alice, invoke):
+    done = invoke("doctor", "s3://data/in/", "--write-canary")
+    assert statuses(done) == "oooofos" + "ss"
+    assert done.exit_code == 0
+    found = lines(done)
+    assert "no grant gives the caller" in found["WRITE vend"].found
+    assert found["WRITE vend"].hint.startswith("ask the owner of the S3 Access Grants instance for a grant")
+    assert found["reading"].found == "there is no object to read"
+    assert found["canary put"].found == "there are no credentials to write with"
+
+
+def test_no_grant(server, alice, invoke):
+    done = invoke("doctor", "s3://data/out/")
+    assert statuses(done) == "oooffssss"
+    assert done.exit_code == 1
+    assert lines(done)["READ vend"].hint.startswith("ask the owner")
+
+
+def test_one_object_is_read_and_neither_listed_nor_overwritten(server, writer, invoke):
+    done = invoke("doctor", "s3://data/in/x", "--write-canary")
+    assert statuses(done) == "ooooososs"
+    assert done.exit_code == 0
+    assert lines(done)["listing"].found == "the target is one object"
+    assert "the target is one object" in lines(done)["canary put"].found
+    assert server.read("s3://data/in/x") == b"1"
+    gone = invoke("doctor", "s3://data/in/missing")
+    assert lines(gone)["reading"].status == "failed"
+    assert gone.exit_code == 1
+
+
+def test_an_empty_object_can_be_read(server, writer, invoke):
+    server.put("s3://data/in/x", b"")
+    assert statuses(invoke("doctor", "s3://data/in/"))[:7] == "ooooooo"
+
+
+def test_the_wrong_region(server, writer, invoke):
+    done = invoke("doctor", "s3://data/in/", "--region", "eu-west-1")
+    assert statuses(done) == "ofooooo" + "ss"
+    assert "eu-west-1 is set, and bucket 'data' and its grants are in us-east-1" in lines(done)["region"].found
+    assert lines(done)["region"].hint == "give --region us-east-1, or put region = us-east-1 into the AWS profile"
+    assert done.exit_code == 0
+
+
+def test_no_region(server, writer, invoke):
+    done = invoke("doctor", "s3://data/in/", AWS_DEFAULT_REGION=None)
+    assert statuses(done) == "ofooooo" + "ss"
+    assert lines(done)["region"].found == "no region is set; bucket 'data' is in us-east-1"
+
+
+def test_no_such_bucket(server, alice, invoke):
+    done = invoke("doctor", "s3://nosuch/in/")
+    assert statuses(done) == "of" + "s" * 7
+    assert done.exit_code == 1
+    assert lines(done)["region"][1:] == ("there is no bucket 'nosuch'", "check its name")
+    assert lines(done)["instance"].found == "because of the region"
+
+
+def test_no_instance(server, alice, invoke):
+    server.bucket("far", region="eu-west-1")
+    done = invoke("doctor", "s3://far/in/", "--region", "eu-west-1")
+    assert statuses(done) == "ooffffsss".replace("ffff", "fff") + "s"
+    assert "no S3 Access Grants instance in eu-west-1 has a location that holds s3://far/in/*" in done.stdout
+    assert lines(done)["instance"].hint.startswith("create an S3 Access Grants instance in the bucket's region")
+
+
+def test_an_instance_that_is_named_is_not_looked_for(server, writer, invoke):
+    done = invoke("doctor", "s3://data/in/", S3_ACCESS_GRANTS_ACCOUNT_ID="123456789012")
+    assert lines(done)["instance"][:2] == ("skipped", "account_id is set, to 123456789012")
+    assert done.exit_code == 0
+
+
+def test_who_may_not_look_an_instance_up(server, writer, invoke):
+    server.forbid(writer, "s3:GetAccessGrantsInstanceForPrefix")
+    done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "oofoooo" + "ss"
+    assert lines(done)["instance"].found == "the caller may not call s3:GetAccessGrantsInstanceForPrefix"
+    assert "allow it on arn:aws:s3:us-east-1:123456789012:access-grants/default" in lines(done)["instance"].hint
+    assert done.exit_code == 0
+
+
+def test_who_may_not_ask_for_credentials(server, writer, invoke):
+    server.forbid(writer, "s3:GetDataAccess")
+    done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "oooffssss"
+    assert "may not call s3:GetDataAccess" in lines(done)["READ vend"].found
+    assert lines(done)["READ vend"].hint.startswith("allow s3:GetDataAccess on the S3 Access Grants instance")
+
+
+def test_a_login_that_has_expired(server, alice, invoke):
+    server.expire(alice)
+    done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "f" + "s" * 8
+    assert "ExpiredToken" in lines(done)["identity"].found
+    assert lines(done)["identity"].hint == "the caller's own credentials were not accepted: sign in again or renew them"
+    assert lines(done)["READ vend"].found == "because of the identity"
+    assert done.exit_code == 1
+
+
+def test_no_credentials(server, alice, invoke):
+    done = invoke("doctor", "s3://data/in/", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+    assert statuses(done) == "f" + "s" * 8
+    assert lines(done)["identity"].hint.startswith("give --profile")
+
+
+def test_an_sts_that_is_not_reached_does_not_end_it(server, writer, invoke):
+    server.fail("GetCallerIdentity", "ServiceUnavailable", times=1)
+    done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "fosoooo" + "ss"
+    assert "ServiceUnavailable" in lines(done)["identity"].found
+    assert done.exit_code == 0
+
+
+KMS = (
+    "User: arn:aws:sts::123456789012:assumed-role/location/x is not authorized to perform: kms:Decrypt on resource: "
+    "arn:aws:kms:us-east-1:123456789012:key/k because no identity-based policy allows the kms:Decrypt action"
+)
+
+
+def test_a_key_of_kms_that_may_not_be_used_to_read(server, writer, invoke):
+    server.fail("GetObject", "AccessDenied", message=KMS, times=None)
+    done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "oooooof" + "ss"
+    assert lines(done)["reading"].hint.startswith("allow kms:Decrypt, and to write kms:GenerateDataKey")
+    assert done.exit_code == 1
+
+
+def test_a_key_of_kms_that_may_not_be_used_to_write(server, writer, invoke):
+    server.fail("PutObject", "AccessDenied", message=KMS.replace("Decrypt", "GenerateDataKey"), times=None)
+    done = invoke("doctor", "s3://data/in/", "--write-canary")
+    assert statuses(done) == "ooooooo" + "fo"
+    assert "kms:GenerateDataKey" in lines(done)["canary put"].hint
+
+
+def test_a_refusal_of_s3_under_the_grant(server, writer, invoke):
+    server.location("s3://", denies=["s3://data/in/*"])
+    done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "ooooofsss"
+    assert "the permissions of the location's IAM role" in lines(done)["listing"].hint
+    assert done.exit_code == 1
+
+
+def test_it_tells_whether_boto3_and_the_aws_cli_use_grants_by_themselves(server, writer, invoke, run, profiles):
+    off = lines(invoke("doctor", "s3://data/in/"))
+    assert (off["autoload"].status, off["AWS CLI"].status) == ("off", "off")
+    assert off["autoload"].hint == "export BOTOCORE_EXPERIMENTAL__PLUGINS=access-grants=access_grants_provider"
+    profiles("[plugins]\naccess-grants = access_grants_provider.awscli\n[default]\nregion = us-east-1\n")
+    keys = {"AWS_ACCESS_KEY_ID": writer.access_key_id, "AWS_SECRET_ACCESS_KEY": writer.secret_access_key}
+    variable = {"BOTOCORE_EXPERIMENTAL__PLUGINS": "a=json, access-grants=access_grants_provider"}
+    # In a process of its own: the plugin is loaded for good.
+    on = lines(run("doctor", "s3://data/in/", **keys, **variable))
+    assert (on["autoload"].status, on["AWS CLI"].status) == ("on", "on")
+    assert "v2 also wants cli_legacy_plugin_path" in on["AWS CLI"].found
+
+
+def test_colours_come_only_where_they_are_wanted(server, alice, surroundings):
+    from .conftest import COMMAND
+    from .terminal import on_a_terminal
+
+    command = [*COMMAND, "doctor", "s3://nosuch/"]
+    assert "\x1b[" in on_a_terminal(command, surroundings(TERM="xterm")).raw
+    assert "\x1b[" not in on_a_terminal(command, surroundings(TERM="xterm", NO_COLOR="1")).raw
