@@ -62,10 +62,10 @@ def _cover(session: Session, parsed_args: Namespace, **_: object) -> None:
         settings = {}
     try:
         config = load({}, config=None, environ=os.environ, profile=_with_defaults(settings))
+        register(session, config=config)
     except ConfigurationError as error:
         session.register(CREATING, _Refusal(str(error)))
         return
-    register(session, config=config)
     if _is_version_2():
         for transfer in TRANSFERS:
             session.register(f"before-building-argument-table-parser.s3.{transfer}", _Transfer(config, settings))

@@ -13,6 +13,7 @@ from botocore.session import Session
 
 from access_grants_provider import AccessGrantsProvider
 from access_grants_provider.answers import VendedCredentials, target_of
+from access_grants_provider.config import ENVIRONMENT_PREFIX, PROFILE_SECTION
 from access_grants_provider.exceptions import AccessDenied
 from access_grants_provider.plugin import provider_for
 
@@ -26,6 +27,7 @@ __all__ = ["ASKING_AS", "Connection", "connect", "open_session", "vended"]
 ASKING_AS = "ACCESS_GRANTS_ASKING_AS"
 # For calls that have to be made somewhere when no region is set: the one that knows all buckets.
 ANY_REGION = "us-east-1"
+CACHE_VARIABLE = ENVIRONMENT_PREFIX + "CACHE"
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,19 @@ def open_session(settings: Settings) -> tuple[Session, str | None]:
     return session, region
 
 
-def connect(settings: Settings, *, needs_region: bool = True, **options: Any) -> Connection:
+def connect(settings: Settings, *, needs_region: bool = True, on_disk: bool = False, **options: Any) -> Connection:
     """Open a session and its provider; ``options`` are those of ``AccessGrantsConfig``, None where not given.
 
-    Raises :class:`Failure` where there is no region, ``ProfileNotFound``, and ``ConfigurationError``.
+    ``on_disk``: share with other processes, unless environment or profile say otherwise. Raises :class:`Failure` where
+    there is no region, ``ProfileNotFound``, and ``ConfigurationError``.
     """
     session, region = open_session(settings)
     if region is None and needs_region:
         raise Failure(NO_REGION)
     options["endpoint_url"] = settings.endpoint_url
+    said_in_profile = session.get_scoped_config().get(PROFILE_SECTION) or {}
+    if on_disk and CACHE_VARIABLE not in os.environ and "cache" not in said_in_profile:
+        options["cache"] = "disk"
     given = {name: value for name, value in options.items() if value is not None}
     return Connection(session, provider_for(session, **given), region)
 
@@ -88,7 +94,7 @@ def vended(settings: Settings, uri: str, permission: Any, **options: Any) -> tup
     from .control import Control
 
     with Working("asking S3 Access Grants"):
-        connection = connect(settings, **options)
+        connection = connect(settings, on_disk=True, **options)
         connection.signer()
         try:
             return connection.provider.credentials(uri, permission), connection

@@ -26,6 +26,7 @@ from botocore.session import Session
 from botocore.signers import RequestSigner
 
 from access_grants_provider import awscli
+from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.signatures import _ours, honour_request_credentials
 from access_grants_provider.testing import LocalAccessGrants, mock_access_grants
 
@@ -250,6 +251,16 @@ class TestOptions:
         session = started()
         session.create_client("sts")
         with pytest.raises(CliConfigurationError, match="S3_ACCESS_GRANTS_FALLBACK: fallback='sometimes'"):
+            session.create_client("s3")
+
+    @pytest.mark.usefixtures("version_2")
+    def test_an_option_that_cannot_be_had_here_is_met_by_s3_clients_alone_too(self, monkeypatch):
+        def without_filelock(*_, **__):
+            raise ConfigurationError("the cache on disk needs the package filelock")
+
+        monkeypatch.setattr(awscli, "register", without_filelock)
+        session = started()
+        with pytest.raises(CliConfigurationError, match="access-grants: the cache on disk needs"):
             session.create_client("s3")
 
     def test_the_plugins_defaults_give_way_to_the_profile_and_that_to_the_environment(

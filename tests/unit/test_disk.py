@@ -678,6 +678,7 @@ def test_it_lies_in_the_home_folder_or_where_the_environment_says(monkeypatch: p
     home = Path(tempfile.gettempdir()).absolute() / "home"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.delenv("S3_ACCESS_GRANTS_CACHE_FOLDER")
     assert default_folder() == default_folder({}) == home / ".aws" / "access-grants" / "cache"
     assert default_folder({"S3_ACCESS_GRANTS_CACHE_FOLDER": str(home / "x")}) == home / "x"
     monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE_FOLDER", str(home / "y"))
