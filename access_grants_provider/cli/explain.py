@@ -11,7 +11,7 @@ import click
 
 from access_grants_provider.operations import OPERATIONS
 
-from .settings import Settings, aws_options, json_option, s3_uri, target_argument
+from .settings import Failure, Settings, aws_options, json_option, s3_uri, target_argument
 
 if TYPE_CHECKING:
     from access_grants_provider import Decision
@@ -60,20 +60,24 @@ def explain(ctx: click.Context, operation: str, target: str, copy_source: str | 
 
     settings: Settings = ctx.obj
     trail = Trail()
+    decision, failure = None, None
     with Working("asking S3 Access Grants"):
         connection = connect(settings)
         name = _named(operation, connection.session.get_service_model("s3").operation_names, ctx)
+        parameters = _parameters(name, target, copy_source, ctx)
         connection.signer()
         connection.provider.observer = trail
         try:
-            decision = connection.provider.explain(name, **_parameters(name, target, copy_source, ctx))
+            decision = connection.provider.explain(name, **parameters)
         except (AccessGrantsError, *KNOWN) as error:
-            _print(None, trail, as_json, in_one_line(error))
-            raise
-        finally:
-            connection.provider.observer = None
+            failure = error
+    if failure is not None:
+        # The calls up to the failure say most about it.
+        said = Failure(in_one_line(failure))
+        _print(None, trail, as_json, said.message)
+        raise said
     _print(decision, trail, as_json)
-    ctx.exit(1 if decision.outcome == "denied" else 0)
+    ctx.exit(1 if decision is not None and decision.outcome == "denied" else 0)
 
 
 def _named(operation: str, known: list[str], ctx: click.Context) -> str:
