@@ -21,28 +21,27 @@ SCRIPT = Path(__file__).with_suffix("").with_name("credential_process.mjs")
 SDK = os.environ.get("SDK_FOR_JAVASCRIPT", "")
 
 
-class Clock:
-    """The time, and some seconds more."""
-
-    ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
+LIFE = 4  # seconds, of which the last is the advisory window
+PATIENCE = 60
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def server(clock):
-    with AccessGrantsServer(clock=clock) as server:
+def server():
+    with AccessGrantsServer() as server:
         server.bucket("data")
         server.put("s3://data/in/x", b"body")
-        # So short that an SDK calls for new ones each time, and short enough to be let expire.
-        server.lifetime = 30
+        # So short that an SDK calls for new ones each time, and short enough to be read past its end.
+        server.lifetime = LIFE
         yield server
+
+
+def past_the_first_end(server, read) -> None:
+    """Read until the first credentials have ended and others have signed."""
+    begin = time.monotonic()
+    read()
+    while len(keys(server)) < 2 or time.monotonic() < begin + LIFE + 1:
+        read()
+        assert time.monotonic() < begin + PATIENCE
 
 
 @pytest.fixture
@@ -67,13 +66,16 @@ def keys(server) -> set[str | None]:
     return {one.access_key_id for one in server.s3_requests() if one.operation == "GetObject"}
 
 
-def test_boto3_reads_through_the_grant_and_again_when_the_first_credentials_have_expired(server, granted, clock):
+def test_boto3_reads_through_the_grant_and_again_when_the_first_credentials_have_expired(server, granted):
     s3 = boto3.Session().client("s3")
-    assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"body"
-    clock.ahead = 40
-    assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"body"
-    assert reads(server) == [("grant", 200), ("grant", 200)]
-    assert len(keys(server)) == 2
+
+    def read() -> None:
+        assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"body"
+
+    past_the_first_end(server, read)
+    assert set(reads(server)) == {("grant", 200)}
+    # Each refresh is a process of its own, and most of them found what the one before was vended.
+    assert len(keys(server)) == server.calls("GetDataAccess")
 
 
 def test_boto3_shows_the_one_line_of_a_refusal(server, granted):
@@ -88,7 +90,7 @@ def test_boto3_shows_the_one_line_of_a_refusal(server, granted):
     not (Path(SDK) / "node_modules/@aws-sdk/client-s3").is_dir(),
     reason="SDK_FOR_JAVASCRIPT names no folder in which `npm install @aws-sdk/client-s3` was run",
 )
-def test_the_sdk_for_javascript_reads_through_the_grant_and_again_after_expiry(server, granted, clock):
+def test_the_sdk_for_javascript_reads_through_the_grant_and_again_after_expiry(server, granted):
     with subprocess.Popen(
         ["node", str(SCRIPT), "data", "in/x"],
         stdin=subprocess.PIPE,
@@ -100,21 +102,15 @@ def test_the_sdk_for_javascript_reads_through_the_grant_and_again_after_expiry(s
         assert process.stdout is not None
         assert process.stderr is not None
 
-        def read() -> str:
+        def read() -> None:
             process.stdin.write("\n")
             process.stdin.flush()
-            return process.stdout.readline()
+            assert process.stdout.readline() == "body\n", process.stderr.read()
 
-        assert read() == "body\n", process.stderr.read()
         # Some minutes before the end this SDK fetches new credentials in the background, and goes on with the old ones
         # until it has them.
-        server.lifetime = 3600
-        give_up = time.monotonic() + 60
-        while len(keys(server)) < 2 and time.monotonic() < give_up:
-            assert read() == "body\n", process.stderr.read()
-        clock.ahead = 40
-        assert read() == "body\n", process.stderr.read()
+        past_the_first_end(server, read)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, ""), err
     assert set(reads(server)) == {("grant", 200)}
-    assert len(keys(server)) == 2
+    assert len(keys(server)) >= 2

@@ -62,7 +62,10 @@ def test_the_options_reach_s3_access_grants(server, alice, invoke):
     assert server.calls("GetCallerIdentity") == 0
 
 
-def test_the_global_options_stand_before_or_after_the_command_and_the_later_one_counts(server, alice, invoke):
+def test_the_global_options_stand_before_or_after_the_command_and_the_later_one_counts(
+    server, alice, invoke, monkeypatch
+):
+    monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE", "memory")
     first = invoke("--region", "eu-west-1", "credentials", "s3://data/in/", "--region", "us-east-1")
     second = invoke("--region", "us-east-1", "credentials", "s3://data/in/", AWS_REGION="eu-west-1")
     third = invoke("credentials", "s3://data/in/", AWS_REGION="us-east-1", AWS_DEFAULT_REGION="eu-west-1")
