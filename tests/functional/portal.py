@@ -2,7 +2,7 @@
 
 The tests go on in their own threads; every call on a client, a session, a body or a paginator is made in one event
 loop, which turns in a thread of its own, and waited for. What is opened is closed with the portal, and whatever the
-loop has to complain of by then (a task nobody awaited, a connection nobody closed) is an error.
+loop has to complain of by then, or keeps (a task nobody waits for, an HTTP session nobody closed), is an error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import inspect
 from collections.abc import Callable, Iterator
 from threading import Thread
 from typing import Any
+from unittest.mock import patch
+
+import aiohttp
 
 ASYNCHRONOUS = ("aiobotocore", "aioboto3")
 # What a session gives for a client or a resource: to be entered before use.
@@ -28,8 +31,12 @@ class Portal:
         self._thread = Thread(target=self.loop.run_forever, name="portal")
         self._complaints: list[dict[str, Any]] = []
         self._open: dict[int, Any] = {}
+        # Each one ever made while the portal is open: collected without being closed, it would complain too late.
+        self._http_sessions: list[aiohttp.ClientSession] = []
+        self._noting = patch.object(aiohttp.ClientSession, "__init__", self._noted(aiohttp.ClientSession.__init__))
 
     def __enter__(self) -> Portal:
+        self._noting.start()
         self.loop.set_exception_handler(lambda _, context: self._complaints.append(context))
         self._thread.start()
         return self
@@ -39,11 +46,12 @@ class Portal:
             self.close_all()
             left = self.run(self._drain)
         finally:
+            self._noting.stop()
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join()
             self.loop.close()
         if left or self._complaints:
-            raise AssertionError(f"left behind in the loop: tasks {left}, complaints {self._complaints}")
+            raise AssertionError(f"left behind in the loop: {left}, complaints {self._complaints}")
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call a function in the loop, wait for what it returns if that is to be awaited, and return it.
@@ -78,15 +86,25 @@ class Portal:
         while self._open:
             self.run(self._open.popitem()[1].__aexit__, None, None, None)
 
-    async def _drain(self) -> list[asyncio.Task[Any]]:
-        """End what the loop has left to do, and return the tasks that nobody waits for any more."""
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in left:
+    def _noted(self, make: Callable[..., None]) -> Callable[..., None]:
+        def noted(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
+            make(session, *args, **options)
+            self._http_sessions.append(session)
+
+        return noted
+
+    async def _drain(self) -> list[object]:
+        """End what the loop has left to do, and return what nobody waited for and nobody closed."""
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        unclosed = [session for session in self._http_sessions if not session.closed]
+        for session in unclosed:
+            await session.close()
         await self.loop.shutdown_asyncgens()
         await self.loop.shutdown_default_executor()
-        return left
+        return [*tasks, *unclosed]
 
 
 class View:

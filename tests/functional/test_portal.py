@@ -11,7 +11,9 @@ pytest.importorskip(
     "aiobotocore", reason="aiobotocore is not installed: the tests of behaviour run over botocore alone"
 )
 
-from .portal import Portal
+from aiobotocore.session import AioSession
+
+from .portal import Portal, SessionView
 
 
 def test_what_the_loop_complains_of_is_an_error():
@@ -38,3 +40,24 @@ def test_a_task_that_nobody_waits_for_is_an_error():
     with pytest.raises(AssertionError, match=r"left behind in the loop.*hang"), Portal() as portal:
         portal.run(leave)
     assert tasks[0].cancelled()
+
+
+def test_an_http_session_that_nobody_closes_is_an_error():
+    clients = []
+
+    async def leave() -> None:
+        clients.append(await AioSession().create_client("sqs").__aenter__())
+        # It opens one on the first need.
+        await clients[0]._endpoint.http_session._get_session(None)
+
+    with pytest.raises(AssertionError, match=r"left behind in the loop.*ClientSession"), Portal() as portal:
+        portal.run(leave)
+
+
+def test_what_is_viewed_is_closed_with_the_portal():
+    with Portal() as portal:
+        client = SessionView(portal, AioSession()).client("sqs")
+        session = client._endpoint.http_session
+        portal.run(session._get_session, None)
+        assert session._sessions
+    assert not session._sessions
