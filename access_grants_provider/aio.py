@@ -9,6 +9,7 @@ and so is never left open by us. Rests on ``AioBaseClient``, ``AioSession`` and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -209,8 +210,14 @@ class _OnAsyncio:
 
     async def landing(self, flight: Flight) -> None:
         landed = asyncio.Event()
-        # Its leader ends it in this thread, but for one that is collected as garbage in another.
-        flight.done.add_done_callback(lambda _: self.loop.call_soon_threadsafe(landed.set))
+
+        def tell(_: object) -> None:
+            # Its leader ends it in this thread, but for one that is collected as garbage in another, or after its loop
+            # was closed.
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(landed.set)
+
+        flight.done.add_done_callback(tell)
         await landed.wait()
 
 

@@ -36,6 +36,10 @@ logger = logging.getLogger(__name__)
 # After so many buckets the warnings start over; the set must not grow for ever.
 MAX_WARNED = 10_000
 
+ASYNCHRONOUS = (
+    "it is asynchronous: await explain_async() or credentials_async(); for grants() take a session of boto3 or botocore"
+)
+
 
 class AccessGrantsProvider:
     """S3 Access Grants for the clients of one session, or for one client. Made by ``register()``; safe for threads."""
@@ -112,7 +116,10 @@ class AccessGrantsProvider:
         return self._threads_hook().explain(operation, params)
 
     async def explain_async(self, operation: str, **params: Any) -> Decision:
-        """Do what :meth:`explain` does for an asynchronous session or client, in its event loop."""
+        """Do what :meth:`explain` does for an asynchronous session or client, in its event loop.
+
+        On a registered session it opens an S3 client for each question; on a registered client it uses that one.
+        """
         async with self._tasks_hook() as hook:
             return await hook.explain(operation, params)
 
@@ -236,7 +243,7 @@ class AccessGrantsProvider:
             self._own_client = self._make_client()
         hook: Any = None if self._asynchronous else self._hook_of(self._own_client)
         if hook is None or hook.asynchronous:
-            raise ConfigurationError("it is asynchronous: await explain_async() or credentials_async()")
+            raise ConfigurationError(ASYNCHRONOUS)
         answering: ThreadsHook = hook
         return answering
 

@@ -60,52 +60,6 @@ def client_of(session, **options):
     return session.create_client("s3", config=AioConfig(max_pool_connections=TASKS), **options)
 
 
-def test_64_tasks_under_one_grant_in_64_folders_are_one_vend(grants, register):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/*", "READ")
-    for number in range(TASKS):
-        grants.put(f"s3://data/folder-{number}/x", b"1")
-
-    async def main():
-        session = session_of(alice)
-        register(session, account_id=grants.account_id)
-        async with client_of(session) as s3:
-            with grants.hold("GetDataAccess") as held:
-                tasks = [asyncio.create_task(read(s3, f"folder-{number}/x")) for number in range(TASKS)]
-                await in_thread(held.wait_for, 1)
-                held.release()
-                return await asyncio.gather(*tasks)
-
-    assert asyncio.run(main()) == [b"1"] * TASKS
-    assert grants.calls("GetDataAccess") == 1
-    assert {one.signer for one in grants.s3_requests()} == {"grant"}
-
-
-def test_64_grants_are_vended_side_by_side(grants, register):
-    alice = grants.identity("alice")
-    for number in range(TASKS):
-        grants.grant(alice, f"s3://data/team-{number}/*", "READ")
-        grants.put(f"s3://data/team-{number}/x", b"1")
-
-    async def main():
-        session = session_of(alice)
-        register(session, account_id=grants.account_id)
-        async with client_of(session) as s3:
-            with grants.hold("GetDataAccess") as first:
-                tasks = [asyncio.create_task(read(s3, f"team-{number}/x")) for number in range(TASKS)]
-                # The first goes alone, for it could have been one grant for all ...
-                await in_thread(first.wait_for, 1)
-                assert first.waiting == 1
-                with grants.hold("GetDataAccess") as others:
-                    first.release()
-                    # ... and then all the others are under way at the same time: two rounds.
-                    await in_thread(others.wait_for, TASKS - 1)
-                await asyncio.gather(*tasks)
-
-    asyncio.run(main())
-    assert grants.calls("GetDataAccess") == TASKS
-
-
 def test_the_loop_turns_while_a_vend_hangs(grants, register, alice):
     async def main():
         session = session_of(alice)
