@@ -112,7 +112,8 @@ def page_of(runs: list[Ran], versions: str) -> str:
         calls = ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in ran.asked.items())
         requests = ", ".join(f"{count} with {whose}" for whose, count in ran.signed.items())
         exit_code = f" Exit code {ran.code}." if ran.code else ""
-        parts.append(f"{ran.asked.total()} control calls: {calls}. S3 requests signed: {requests}.{exit_code}\n")
+        asked = f"{ran.asked.total()} control calls: {calls}" if calls else "No control call"
+        parts.append(f"{asked}. S3 requests signed: {requests}.{exit_code}\n")
     return "\n".join(parts)
 
 
