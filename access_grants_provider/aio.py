@@ -99,7 +99,9 @@ class TasksHook(ClientHook):
         """Return whoever the client would sign as right now."""
         credentials = signer._credentials
         frozen = await credentials.get_frozen_credentials()
-        return self._known(frozen) or self._meet(credentials, frozen, await credentials.get_frozen_credentials())
+        return self._requesters.known(frozen) or self._requesters.meet(
+            credentials, frozen, await credentials.get_frozen_credentials()
+        )
 
     async def _run(self, steps: Generator[Step, Any, Returned], requester: Requester) -> Returned:
         """Drive a generator of the core: perform what it asks for in this task, send it the answers."""

@@ -12,21 +12,20 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .cache import Vended
-from .exceptions import ConfigurationError, MalformedAnswer
+from .exceptions import MalformedAnswer
 from .failures import refusal, same_failure, translated
 from .flights import learn_depth
 from .memory import DENIAL_SECONDS, BucketFacts, Denial, Memory
 from .scopes import PERMISSIONS, GrantScope, MalformedScope, permits
 from .sharing import shared
-from .steps import Answer, Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Vend, Wait
+from .steps import Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Wait
+from .vending import Found, account_in, ask_account, is_account, searches_everywhere
 
 __all__ = [
     "bucket_region",
     "caller_account",
     "instance_owner",
-    "is_account",
     "may_look_up",
-    "searches_everywhere",
     "vend",
 ]
 
@@ -34,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 # 1,000 grants a page. Whoever has more in one bucket is asked for key by key rather than listed at length.
 MAX_PAGES = 10
-
-Found = Generator[Step, Any, Vended | Denial]
 
 
 def vend(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
@@ -106,7 +103,7 @@ def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Ru
             if isinstance(owner, Denial):
                 return owner
             account_id = facts.accounts[region] = owner
-    return (yield from _ask_account(account_id, region, memory, ask, rules))
+    return (yield from ask_account(account_id, region, memory, ask, rules))
 
 
 def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
@@ -118,7 +115,7 @@ def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, 
     facts.accounts[region] = owner
     if owner == caller:
         return denial
-    return (yield from _ask_account(owner, region, memory, ask, rules))
+    return (yield from ask_account(owner, region, memory, ask, rules))
 
 
 def caller_account(memory: Memory, region: str, rules: Rules) -> Generator[Step, Any, str]:
@@ -166,74 +163,10 @@ def instance_owner(
             return Denial("no instance", reason, rules.clock() + DENIAL_SECONDS, None, region)
         logger.debug("%s may not call %s; asking its own account %s", memory.label, call, caller)
         return caller
-    owner = _account_in(arn)
+    owner = account_in(arn)
     if owner is None:
         raise MalformedAnswer(f"{call} in {region} answered for {str(ask.target)!r} with the ARN {arn!r}")
     return owner
-
-
-def searches_everywhere(account_id: str, memory: Memory, rules: Rules) -> bool:
-    """Tell whether to search the instances shared with the caller too (``InstanceScope=ALL``), sparing a look-up."""
-    return rules.config.account_id is None and account_id == memory.account_id and rules.knows_everywhere()
-
-
-def _ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: Rules) -> Found:
-    """Call GetDataAccess and read its answer: credentials, or a denial."""
-    if rules.config.audit_context is not None and not rules.knows("AuditContext"):
-        raise ConfigurationError("audit_context is set, and this botocore's GetDataAccess does not know it: upgrade it")
-    everywhere = searches_everywhere(account_id, memory, rules)
-    try:
-        answer = yield Vend(account_id, region, ask.permission, ask.target, everywhere)
-    except (ClientError, BotoCoreError) as error:
-        kind = refusal(error)
-        if kind is None:
-            what = f"for {ask.permission} on {str(ask.target)!r} ({ask.operation})"
-            raise translated(error, "s3:GetDataAccess", region, memory.label, what) from error
-        if kind == "no instance":
-            # The instance may have moved: what is remembered of its account is worth nothing now.
-            with memory.lock:
-                memory.bucket(ask.target.bucket).accounts.pop(region, None)
-        if kind == "no grant":
-            reason = f"no grant gives the caller ({memory.label}) {ask.permission} on {str(ask.target)!r}"
-        elif kind == "no instance":
-            reason = f"account {account_id} has no S3 Access Grants instance in {region}"
-        else:
-            reason = f"the caller ({memory.label}) may not call s3:GetDataAccess of account {account_id} in {region}"
-        return Denial(kind, reason, rules.clock() + DENIAL_SECONDS, account_id, region)
-    return _read_answer(answer, account_id, region, ask, rules)
-
-
-def _read_answer(answer: Answer, account_id: str, region: str, ask: Ask, rules: Rules) -> Vended:
-    """Check an answer before anything of it is kept. Raises :class:`MalformedAnswer`."""
-    where = f"s3:GetDataAccess in {region} answered {ask.permission} on {str(ask.target)!r} with"
-    if answer.signer is None:
-        raise MalformedAnswer(f"{where} incomplete credentials")
-    if answer.expiration is None:
-        raise MalformedAnswer(f"{where} credentials without an Expiration")
-    now = rules.clock()
-    if answer.expiration.timestamp() <= now:
-        ended = answer.expiration.isoformat()
-        raise MalformedAnswer(f"{where} credentials that ended at {ended}; is this machine's clock right?")
-    # Minimal: the scope of the credentials is the target, whatever the answer repeats. And a key that ends in a star
-    # comes back looking like a prefix: only the narrower reading is safe.
-    if rules.config.privilege == "Minimal" or answer.matched == str(ask.target):
-        scope = ask.target
-    else:
-        try:
-            scope = GrantScope.parse(answer.matched or "")
-        except MalformedScope as error:
-            raise MalformedAnswer(f"{where} a malformed MatchedGrantTarget: {error}") from None
-        if not scope.covers(ask.target):
-            raise MalformedAnswer(f"{where} the grant {str(scope)!r}, which does not hold it")
-    return Vended.fresh(
-        ask.permission,
-        scope,
-        answer.signer,
-        account_id=_account_in(answer.instance_arn) or account_id,
-        region=region,
-        expiration=answer.expiration,
-        now=now,
-    )
 
 
 def bucket_region(bucket: str, region: str) -> Generator[Step, Any, str | None]:
@@ -271,14 +204,3 @@ def _learn_grants(
             step = step._replace(token=page.token)
     except (ClientError, BotoCoreError, MalformedScope) as error:
         logger.debug("the caller's grants in bucket %r could not be listed: %s", bucket, error)
-
-
-def _account_in(arn: object) -> str | None:
-    """Return the account an ARN names; None where it names none."""
-    parts = arn.split(":") if isinstance(arn, str) else []
-    return parts[4] if len(parts) > 5 and is_account(parts[4]) else None
-
-
-def is_account(text: object) -> bool:
-    """Tell whether something is the id of an AWS account, 12 digits."""
-    return isinstance(text, str) and len(text) == 12 and text.isascii() and text.isdigit()

@@ -39,7 +39,8 @@ class Vended:
     ``signer`` is what the edge puts into a request to have it signed; the core never looks into it.
     ``refresh_at``: from here on one caller renews them and the others go on (advisory window). ``renew_at``: from
     here on they are not used any more (mandatory window). ``expires_at``: the ``Expiration`` of the answer.
-    ``recalled``: another process was vended them.
+    ``recalled``: another process was vended them. ``fell_short_of``: for how many seconds they were to be good when
+    they were vended (presigned URLs) and are not, for none live that long.
     """
 
     permission: Permission
@@ -52,6 +53,15 @@ class Vended:
     renew_at: float
     used_at: float
     recalled: bool = False
+    fell_short_of: float = 0
+
+    def lasts(self, lasting: float, now: float) -> bool:
+        """Tell whether they are good for so many seconds from ``now``, or as long as can be had.
+
+        What did not get that long when it was asked for would not get it a moment later either: so the next attempt is
+        that of the renewal.
+        """
+        return now + lasting <= self.expires_at or (lasting <= self.fell_short_of and now < self.refresh_at)
 
     @classmethod
     def fresh(
@@ -65,6 +75,7 @@ class Vended:
         expiration: datetime,
         now: float,
         recalled: bool = False,
+        fell_short_of: float = 0,
     ) -> Vended:
         """Make a record of credentials that were vended ``now`` and end at ``expiration`` (an aware time)."""
         expires_at = expiration.timestamp()
@@ -80,6 +91,7 @@ class Vended:
             renew_at=expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE),
             used_at=now,
             recalled=recalled,
+            fell_short_of=fell_short_of,
         )
 
 

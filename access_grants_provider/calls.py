@@ -157,8 +157,9 @@ def _vend_parameters(step: Vend, config: AccessGrantsConfig) -> dict[str, Any]:
     }
     if not step.target.is_prefix:
         wanted["TargetType"] = "Object"
-    if config.duration_seconds is not None:
-        wanted["DurationSeconds"] = config.duration_seconds
+    seconds = step.seconds or config.duration_seconds
+    if seconds is not None:
+        wanted["DurationSeconds"] = seconds
     if config.audit_context is not None:
         wanted["AuditContext"] = config.audit_context
     if step.everywhere:

@@ -28,7 +28,7 @@ from .exceptions import (
 )
 from .memory import DenialKind
 
-__all__ = ["UnreadableAnswer", "concerns_all", "refusal", "same_failure", "translated"]
+__all__ = ["UnreadableAnswer", "concerns_all", "refusal", "refuses_duration", "same_failure", "translated"]
 
 
 class UnreadableAnswer(BotoCoreError):
@@ -76,6 +76,8 @@ WRONG_SETTING = (
     UnsupportedS3ControlConfigurationError,
 )
 
+DURATION = frozenset({"InvalidRequest", "StsValidationError", "ValidationError", "ValidationException"})
+
 TRY_AGAIN = "try again later, or set fallback='always' to sign as the caller meanwhile"
 HINTS = {
     "StsNotAuthorizedError": "the location's IAM role does not trust S3 Access Grants",
@@ -99,6 +101,11 @@ def refusal(error: ClientError | BotoCoreError) -> DenialKind | None:
     message = str(details.get("Message", ""))
     from_iam = not message.startswith(NO_GRANT) and any(words in message for words in IAM_WORDING)
     return "permission missing" if from_iam else "no grant"
+
+
+def refuses_duration(error: ClientError) -> bool:
+    """Tell whether an error may mean that credentials can't live as long as was asked: a role has its own maximum."""
+    return error.response.get("Error", {}).get("Code") in DURATION
 
 
 def translated(error: ClientError | BotoCoreError, call: str, region: str, label: str, what: str) -> AccessGrantsError:

@@ -125,7 +125,7 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
         with memory.flight(rules.who()) as mine:
             with memory.lock:
                 held = memory.credentials.find(ask.permission, ask.target, now)
-                usable = held is not None and now < held.renew_at
+                usable = held is not None and now < held.renew_at and held.lasts(ask.lasting, now)
                 key = flight_key(memory, ask, held, waited_for, rules)
                 if held is not None and usable:
                     if key in memory.flights or now < held.refresh_at:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
 from botocore.client import BaseClient
-from botocore.credentials import RefreshableCredentials
 from botocore.handlers import handle_copy_source_param
 
 from .answers import VendedCredentials, decision_of
@@ -23,10 +22,11 @@ from .decision import Decision
 from .exceptions import ConfigurationError, ServiceFailure
 from .failures import UnreadableAnswer
 from .flow import Verdict, decide, denied, find, nearer_grant, refused
-from .memory import Denial, FrozenCredentials
+from .memory import Denial
 from .operations import Access, access_of, access_of_post, unsupported_bucket
+from .presigned import PresignedUrls, lasting_of
 from .provider import AccessGrantsProvider
-from .requester import Requester
+from .requester import Requester, Requesters
 from .scopes import Permission, Target
 from .sharing import withdrawn
 from .steps import Ask, Rules, Step, Vend
@@ -43,11 +43,15 @@ FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "bearer")
 
 
 class Wanted(NamedTuple):
-    """What a request that is about to be signed needs; ``recovered`` if it was sent again because S3 refused it."""
+    """What a request needs; ``recovered`` if it was sent again because S3 refused it.
+
+    ``lasting``: for how many seconds a presigned one shall be good.
+    """
 
     operation: str
     access: Access
     recovered: bool
+    lasting: float = 0
 
 
 class ClientHook:
@@ -62,16 +66,19 @@ class ClientHook:
         self._signer: Any = private._request_signer
         self._shape = ClientShape.of(client)
         self._operations: Mapping[str, str] = client.meta.method_to_api_mapping
-        self._requester: Requester | None = None
+        self._requesters = Requesters(provider)
+        self._presigned = PresignedUrls(client)
         self.loader: object = getattr(client, "_loader", None)
 
     def attach(self) -> None:
         """Start to see the client's requests."""
+        self._presigned.attach()
         self._events.register_last("before-sign.s3", self.before_sign)
         self._events.register_first("needs-retry.s3", self.needs_retry)
 
     def detach(self) -> None:
-        """Stop to."""
+        """Stop."""
+        self._presigned.detach()
         self._events.unregister("before-sign.s3", self.before_sign)
         self._events.unregister("needs-retry.s3", self.needs_retry)
 
@@ -103,7 +110,7 @@ class ClientHook:
             self.provider.count("unsupported")
             self.provider.report(operation, access, None, Verdict("unsupported", reason=access.reason))
             return None
-        return Wanted(operation, access, recovered)
+        return Wanted(operation, access, recovered, lasting_of(context, signature))
 
     def _sign_warm(self, context: dict[str, Any], wanted: Wanted, requester: Requester, signer: Any) -> bool:
         """Take the straight path: nothing to ask. False where there is something to ask."""
@@ -111,14 +118,17 @@ class ClientHook:
         if target is None or permission is None:
             return False
         provider = self.provider
-        vended = requester.memory.warm(permission, target, provider.rules.clock())
-        if vended is None:
+        now = provider.rules.clock()
+        vended = requester.memory.warm(permission, target, now)
+        if vended is None or (wanted.lasting and not vended.lasts(wanted.lasting, now)):
             return False
         if provider.reports():
             self._settle(wanted, signing_region(context, signer), Verdict("granted", vended, "cache"), requester)
         else:
             provider.count("cache_hits")
         credentials = self._signs(vended.signer)
+        if wanted.lasting:
+            provider.notices.early_end(wanted.operation, vended, wanted.lasting, now)
         context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
         context[ATTEMPT] = Attempt(vended, credentials, True, wanted.access, requester, wanted.recovered)
         return True
@@ -128,9 +138,13 @@ class ClientHook:
     ) -> Generator[Step, Any, None]:
         """Decide how a request is signed, and have it signed so. Raises what the decision raises."""
         region = signing_region(context, signer)
-        verdict = yield from self._decide(wanted.operation, wanted.access, region, requester)
+        verdict = yield from self._decide(wanted.operation, wanted.access, region, requester, wanted.lasting)
         self._settle(wanted, region, verdict, requester, context["s3_redirect"]["params"]["Bucket"])
         if verdict.vended is not None:
+            if wanted.lasting:
+                self.provider.notices.early_end(
+                    wanted.operation, verdict.vended, wanted.lasting, self.provider.rules.clock()
+                )
             credentials = self._signs(verdict.vended.signer)
             from_cache = verdict.source == "cache"
             context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
@@ -188,7 +202,7 @@ class ClientHook:
         for parameter in ("Bucket", "Key", "Prefix"):
             if not isinstance(params.get(parameter, ""), str):
                 raise ConfigurationError(f"{parameter}={params[parameter]!r} is not allowed; it must be a text")
-        # As botocore does with the parameters of a request before they reach its context.
+        # As botocore does before they reach a request's context.
         params = dict(params)
         handle_copy_source_param(params)
         context = {"s3_redirect": {"params": params}}
@@ -245,32 +259,13 @@ class ClientHook:
             return None
         return f"{self._shape.s3_endpoint_url} is not AWS, and the option endpoint_url is not set"
 
-    def _known(self, frozen: FrozenCredentials) -> Requester | None:
-        """Return the requester whom the client signed as last, if these are still the same credentials."""
-        known = self._requester
-        return known if known is not None and known.is_still(frozen, self.provider.store) else None
-
-    def _meet(self, credentials: object, frozen: FrozenCredentials, latest: FrozenCredentials) -> Requester:
-        """Return whoever signs with ``frozen``, which were read off ``credentials`` just before ``latest``."""
-        known, store = self._requester, self.provider.store
-        requester = Requester(frozen, store)
-        if not isinstance(credentials, RefreshableCredentials):
-            # Whoever the client signs as may change from one request to the next and back.
-            self._requester = requester
-        elif latest == frozen:
-            # Rotated, and not merely seen late by this thread: what was vended to the old ones goes with them.
-            self._requester = requester
-            if known is not None and known.store is store:
-                store.forget(known.digest)
-        return requester
-
     def _decide(
-        self, operation: str, access: Access, region: str, requester: Requester
+        self, operation: str, access: Access, region: str, requester: Requester, lasting: float = 0
     ) -> Generator[Step, Any, Verdict]:
         if access.target is None or access.permission is None:
             return refused(Denial("two buckets", access.reason or ""), operation, self.provider.config)
         try:
-            ask = Ask(operation, access.permission, access.target, region)
+            ask = Ask(operation, access.permission, access.target, region, lasting)
             return (yield from decide(requester.memory, ask, self._rules()))
         except ServiceFailure:
             self.provider.count("failed")

@@ -11,12 +11,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .asking import bucket_region, caller_account, instance_owner, may_look_up, searches_everywhere
+from .asking import bucket_region, caller_account, instance_owner, may_look_up
 from .exceptions import MalformedAnswer, NoInstance, PermissionMissing
 from .failures import refusal, translated
 from .memory import Denial, Memory
 from .scopes import GrantScope, MalformedScope, Target
 from .steps import Ask, CallerGrant, ListGrants, Page, Rules, Step
+from .vending import searches_everywhere
 
 __all__ = ["caller_grants"]
 

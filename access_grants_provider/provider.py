@@ -19,6 +19,7 @@ from .exceptions import ConfigurationError
 from .flow import Verdict
 from .forks import leaf_lock
 from .memory import Store
+from .notices import Notices
 from .operations import Access
 from .scopes import Permission
 from .steps import CallerGrant, Rules, Step
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["AccessGrantsProvider"]
 
 logger = logging.getLogger(__name__)
-
-# After so many buckets the warnings start over; the set must not grow for ever.
-MAX_WARNED = 10_000
 
 ASYNCHRONOUS = (
     "it is asynchronous: await explain_async() or credentials_async(); for grants() take a session of boto3 or botocore"
@@ -63,7 +61,7 @@ class AccessGrantsProvider:
         self._asynchronous = False
         self._own_client: object = None
         self._undo: list[Callable[[], object]] = []
-        self._said: set[str] = set()
+        self.notices = Notices()
         self._counts = dict.fromkeys((one.name for one in fields(Stats)), 0)
         self.configure(config)
 
@@ -88,7 +86,7 @@ class AccessGrantsProvider:
     def _start_over(self) -> None:
         # A call that is under way now ends in the old store, where no later request looks.
         self.store = Store(self.config.privilege)
-        self._warned: set[tuple[str, str]] = set()
+        self.notices.start_over()
 
     def unregister(self) -> None:
         """Take the provider off its session and off every client it covers, those already made included."""
@@ -160,14 +158,6 @@ class AccessGrantsProvider:
         with self._lock:
             self._counts[name] += 1
 
-    def say_once(self, notice: str) -> None:
-        """Log a notice at INFO, the first time it is given."""
-        with self._lock:
-            said = notice in self._said
-            self._said.add(notice)
-        if not said:
-            logger.info("%s", notice)
-
     def reports(self) -> bool:
         """Tell whether anybody wants to know of each decision."""
         return self.config.on_decision is not None or logger.isEnabledFor(logging.DEBUG)
@@ -177,30 +167,13 @@ class AccessGrantsProvider:
     ) -> None:
         """Tell whoever wants to know of a decision: the log, and ``on_decision``, whose errors are not caught."""
         if verdict.outcome == "fallback":
-            self._warn(bucket, verdict, label)
+            self.notices.fallback(bucket, verdict, label)
         if not self.reports():
             return
         decision = decision_of(operation, access, region, verdict)
         logger.debug("%s", decision)
         if self.config.on_decision is not None:
             self.config.on_decision(decision)
-
-    def _warn(self, bucket: str, verdict: Verdict, label: str) -> None:
-        kind = verdict.denial.kind if verdict.denial is not None else "failure"
-        with self._lock:
-            if (bucket, kind) in self._warned:
-                return
-            if len(self._warned) >= MAX_WARNED:
-                self._warned.clear()
-            self._warned.add((bucket, kind))
-        logger.warning(
-            "bucket %r: signing as the caller (%s) instead of with a grant: %s; %s. "
-            "The next of these for this bucket are logged at DEBUG only",
-            bucket,
-            label,
-            verdict.reason,
-            verdict.advice,
-        )
 
     @contextmanager
     def observed(self, step: Step, call: Call) -> Iterator[None]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, RefreshableCredentials
 
-from .asking import is_account
 from .memory import FrozenCredentials, Memory, Store
+from .vending import is_account
 
-__all__ = ["Requester"]
+__all__ = ["Requester", "Requesters"]
 
 
 class Requester:
@@ -45,6 +45,39 @@ class Requester:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials are not pickled; register again in the other process")
+
+
+class Requesters:
+    """Whoever one client signs as: one requester at a time, and the next when its credentials change."""
+
+    def __init__(self, stores: HasStore) -> None:
+        self._stores = stores
+        self._last: Requester | None = None
+
+    def known(self, frozen: FrozenCredentials) -> Requester | None:
+        """Return the requester whom the client signed as last, if these are still the same credentials."""
+        last = self._last
+        return last if last is not None and last.is_still(frozen, self._stores.store) else None
+
+    def meet(self, credentials: object, frozen: FrozenCredentials, latest: FrozenCredentials) -> Requester:
+        """Return whoever signs with ``frozen``, which were read off ``credentials`` just before ``latest``."""
+        last, store = self._last, self._stores.store
+        requester = Requester(frozen, store)
+        if not isinstance(credentials, RefreshableCredentials):
+            # Whoever the client signs as may change from one request to the next and back.
+            self._last = requester
+        elif latest == frozen:
+            # Rotated, and not merely seen late by this thread: what was vended to the old ones goes with them.
+            self._last = requester
+            if last is not None and last.store is store:
+                store.forget(last.digest)
+        return requester
+
+
+class HasStore(Protocol):
+    """The provider, whose store is another one after ``clear()``."""
+
+    store: Store
 
 
 def label(access_key: str) -> str:

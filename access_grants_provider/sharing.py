@@ -93,7 +93,9 @@ def _recall(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Gen
                 memory.credentials.add(one, now)
                 learn_depth(memory, one.permission, one.scope, rules)
         found = memory.credentials.find(ask.permission, ask.target, now)
-    return None if found is None or found is stale or now >= found.refresh_at else found
+    if found is None or found is stale or now >= found.refresh_at or not found.lasts(ask.lasting, now):
+        return None
+    return found
 
 
 def _usable(memory: Memory, ask: Ask, rules: Rules) -> Vended | None:

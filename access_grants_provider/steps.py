@@ -36,12 +36,16 @@ __all__ = [
 
 
 class Ask(NamedTuple):
-    """One request that needs a grant: ``region`` is the one it is signed for."""
+    """One request that needs a grant: ``region`` is the one it is signed for.
+
+    ``lasting``: for how many seconds from now the signature shall be good, which is 0 but for what is presigned.
+    """
 
     operation: str
     permission: Permission
     target: Target
     region: str
+    lasting: float = 0
 
 
 class CallerAccount(NamedTuple):
@@ -61,7 +65,8 @@ class FindInstance(NamedTuple):
 class Vend(NamedTuple):
     """Ask for credentials (GetDataAccess); the answer is an :class:`Answer`.
 
-    ``everywhere``: search the instances shared with the account too (``InstanceScope=ALL``).
+    ``everywhere``: search the instances shared with the account too (``InstanceScope=ALL``). ``seconds``: how long they
+    are to live, in place of the option ``duration_seconds``.
     """
 
     account_id: str
@@ -69,6 +74,7 @@ class Vend(NamedTuple):
     permission: Permission
     target: Target
     everywhere: bool
+    seconds: int | None = None
 
 
 class ListGrants(NamedTuple):

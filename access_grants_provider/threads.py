@@ -35,7 +35,7 @@ class ThreadsHook(ClientHook):
     def __init__(self, provider: AccessGrantsProvider, client: BaseClient) -> None:
         super().__init__(provider, client)
         honour_request_credentials(client)
-        self._transfers = ClassicTransfers(client, provider.say_once)
+        self._transfers = ClassicTransfers(client, provider.notices.once)
 
     def attach(self) -> None:
         """Start to see the client's requests, those of its transfers too."""
@@ -95,7 +95,9 @@ class ThreadsHook(ClientHook):
         """Return whoever the client would sign as right now."""
         credentials = signer._credentials
         frozen = credentials.get_frozen_credentials()
-        return self._known(frozen) or self._meet(credentials, frozen, credentials.get_frozen_credentials())
+        return self._requesters.known(frozen) or self._requesters.meet(
+            credentials, frozen, credentials.get_frozen_credentials()
+        )
 
     def _run(self, steps: Generator[Step, Any, Returned], requester: Requester) -> Returned:
         """Drive a generator of the core: perform what it asks for in this thread, send it the answers."""

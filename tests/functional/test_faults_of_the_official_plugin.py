@@ -195,7 +195,7 @@ def test_with_fallback_every_exception_is_swallowed(grants, client, alice, caplo
     with pytest.raises(ClientError, match="user/alice is not authorized"):
         s3.get_object(Bucket="data", Key="x")
     (warning,) = [one for one in caplog.records if one.levelno == logging.WARNING]
-    assert warning.name == "access_grants_provider.provider"
+    assert warning.name == "access_grants_provider.notices"
     assert "InternalFailure" in warning.getMessage()
 
 

@@ -1,0 +1,89 @@
+"""Presigned URLs and POSTs: for how long the person who asks for one wants it to be good.
+
+botocore tells no event a URL's ``ExpiresIn``, so ``generate_presigned_url`` of a covered client notes it for what is
+signed within the call. Rests on botocore making a class for each client; a POST has its end in its policy.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import datetime, timezone
+from typing import Any
+
+from botocore.client import BaseClient
+
+__all__ = ["PresignedUrls", "lasting_of"]
+
+METHOD = "generate_presigned_url"
+PRESIGNED = ("-query", "-presign-post")
+POLICY_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+_expires_in: ContextVar[float] = ContextVar("access_grants_expires_in", default=0)
+
+
+def lasting_of(context: Mapping[str, Any], signature_version: str) -> float:
+    """Return for how many seconds from now a request's signature shall be good: 0 for one that is sent at once."""
+    if not signature_version.endswith(PRESIGNED):
+        return 0
+    policy = context.get("s3-presign-post-policy")
+    if policy is None:
+        return _expires_in.get()
+    ends = datetime.strptime(policy["expiration"], POLICY_TIME).replace(tzinfo=timezone.utc)
+    return (ends - datetime.now(timezone.utc)).total_seconds()
+
+
+class PresignedUrls:
+    """Notes what the calls of one client's ``generate_presigned_url`` ask for."""
+
+    def __init__(self, client: BaseClient) -> None:
+        # On its class, not on the client: there, a method that knows the client would keep it alive.
+        self._class: Any = type(client)
+        self._before: Callable[..., Any] | None = None
+
+    def attach(self) -> None:
+        """Begin."""
+        self._before = getattr(self._class, METHOD, None)
+        if self._before is not None:
+            setattr(self._class, METHOD, _noting(self._before))
+
+    def detach(self) -> None:
+        """Leave the method as it was. A second time does nothing."""
+        before, self._before = self._before, None
+        if before is not None:
+            setattr(self._class, METHOD, before)
+
+
+def _noting(generate: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(generate)
+
+    def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        seconds = call.arguments.get("ExpiresIn")
+        # botocore has its own word on anything else.
+        return float(seconds) if isinstance(seconds, (int, float)) else 0
+
+    if inspect.iscoroutinefunction(generate):
+
+        @functools.wraps(generate)
+        async def noting_async(*args: Any, **kwargs: Any) -> Any:
+            token = _expires_in.set(asked(args, kwargs))
+            try:
+                return await generate(*args, **kwargs)
+            finally:
+                _expires_in.reset(token)
+
+        return noting_async
+
+    @functools.wraps(generate)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        token = _expires_in.set(asked(args, kwargs))
+        try:
+            return generate(*args, **kwargs)
+        finally:
+            _expires_in.reset(token)
+
+    return noting

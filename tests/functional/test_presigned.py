@@ -1,0 +1,116 @@
+"""What is presigned is good for as long as was asked, or it is said when it ends."""
+
+from __future__ import annotations
+
+import logging
+import urllib.parse
+
+import pytest
+
+HOUR = 3600
+USUAL = 900  # seconds; what is presigned for longer than half of it needs more
+
+
+@pytest.fixture
+def alice(grants):
+    alice = grants.identity("alice")
+    grants.grant(alice, "s3://data/in/*", "READWRITE")
+    return alice
+
+
+@pytest.fixture
+def s3(grants, register, alice):
+    session = grants.session(alice)
+    register(session, account_id=grants.account_id, duration_seconds=USUAL)
+    return session.client("s3")
+
+
+def presign(s3, seconds=None, key="in/x"):
+    more = {} if seconds is None else {"ExpiresIn": seconds}
+    return s3.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": key}, **more)
+
+
+def key_id(url) -> str:
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
+    return (query.get("AWSAccessKeyId") or query["X-Amz-Credential"])[0].partition("/")[0]
+
+
+def durations(grants) -> list[int]:
+    return [int(one.parameters["DurationSeconds"]) for one in grants.requests if one.operation == "GetDataAccess"]
+
+
+def test_a_url_for_a_short_time_takes_the_usual_credentials(grants, s3):
+    presign(s3, 60)
+    presign(s3, USUAL // 2)
+    assert durations(grants) == [USUAL]
+
+
+def test_a_url_for_longer_gets_credentials_that_last_and_serve_those_made_after_it(grants, s3, clock):
+    first = presign(s3, 600)
+    assert durations(grants) == [1200]
+    clock.forward(599)
+    assert key_id(presign(s3, 600)) == key_id(first)
+    clock.forward(2)
+    assert key_id(presign(s3, 600)) != key_id(first)
+    assert durations(grants) == [1200, 1200]
+
+
+def test_the_hour_that_is_botocores_default_is_an_hour(grants, s3):
+    presign(s3)
+    assert durations(grants) == [2 * HOUR]
+
+
+def test_credentials_with_too_little_life_left_are_replaced_for_a_url_and_serve_on_until_then(grants, s3, clock):
+    grants.put("s3://data/in/x", b"1")
+    s3.get_object(Bucket="data", Key="in/x")
+    clock.forward(500)
+    presign(s3, 401)
+    assert durations(grants) == [USUAL, USUAL]
+    s3.get_object(Bucket="data", Key="in/x")
+    assert len(durations(grants)) == 2
+
+
+def test_a_url_longer_than_any_credentials_says_when_it_ends_once_a_bucket(grants, s3, caplog):
+    caplog.set_level(logging.WARNING)
+    presign(s3, 7 * 24 * HOUR)
+    (warning,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert "for GetObject ends at " in warning.getMessage()
+    assert "not after the 604800 s it was asked for" in warning.getMessage()
+    presign(s3, 7 * 24 * HOUR, key="in/y")
+    assert durations(grants) == [12 * HOUR]
+    assert len([one for one in caplog.records if one.levelno == logging.WARNING]) == 1
+
+
+def test_where_the_role_allows_no_longer_sessions_the_usual_credentials_serve_and_it_is_said(grants, s3, caplog):
+    grants.fail("GetDataAccess", "StsValidationError", status=400)
+    presign(s3, 2 * HOUR)
+    assert grants.calls("GetDataAccess") == 2
+    assert "not after the 7200 s it was asked for" in caplog.text
+    presign(s3, 2 * HOUR)
+    assert grants.calls("GetDataAccess") == 2
+    granted = [one for one in grants.requests if one.operation == "GetDataAccess"][-1]
+    assert int(granted.parameters["DurationSeconds"]) == USUAL
+
+
+def test_a_post_lasts_as_long_as_its_policy(grants, s3):
+    s3.generate_presigned_post("data", "in/form", ExpiresIn=2 * HOUR)
+    # The policy's end is written in whole seconds.
+    assert durations(grants)[0] in (4 * HOUR, 4 * HOUR - 1)
+
+
+def test_the_requests_after_a_presigned_one_are_not_presigned(grants, s3, clock):
+    presign(s3, 600)
+    grants.put("s3://data/in/x", b"1")
+    clock.forward(601)
+    s3.get_object(Bucket="data", Key="in/x")
+    assert len(durations(grants)) == 1
+
+
+def test_without_the_provider_the_method_is_botocores_own(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    s3 = session.client("s3")
+    method = type(getattr(s3, "bare", s3)).generate_presigned_url
+    assert method.__wrapped__.__module__ in ("botocore.signers", "aiobotocore.signers")
+    provider.unregister()
+    assert type(getattr(s3, "bare", s3)).generate_presigned_url is method.__wrapped__
