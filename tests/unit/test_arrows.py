@@ -25,7 +25,7 @@ PUBLIC = {
     "register",
 }
 OPTIONAL = ["aioboto3", "aiobotocore", "aiohttp", "boto3", "click", "duckdb", "filelock", "flask", "moto", "obstore",
-            "polars", "pyarrow", "rich", "s3transfer"]  # fmt: skip
+            "opentelemetry", "polars", "pyarrow", "rich", "s3transfer"]  # fmt: skip
 
 
 def parsed(module: str) -> ast.Module:
