@@ -269,7 +269,7 @@ def test_a_proxys_password_is_in_no_representation(grants, register, alice):
 def test_flights_of_a_forgotten_requester_do_not_reach_a_child(s3):
     s3.get_object(Bucket="data", Key="in/x")
     provider = provider_of(s3)
-    requester = _registry.hooks[s3.meta.events]()._requester
+    requester = _registry.hooks[s3.meta.events]()._requesters._last
     provider.store.forget(requester.digest)
     with requester.memory.flight("another thread") as mine:
         requester.memory.board(("READ", "data"), mine)

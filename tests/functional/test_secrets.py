@@ -99,7 +99,7 @@ def test_a_requester_cannot_be_pickled(world):
     *_, s3, _, _ = world[:5]
     hook = _registry.hooks[s3.meta.events]()
     with pytest.raises(TypeError, match="not pickled"):
-        pickle.dumps(hook._requester)
+        pickle.dumps(hook._requesters._last)
 
 
 def test_a_decision_is_plain_data(world):
