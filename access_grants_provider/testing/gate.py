@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -184,8 +185,19 @@ class Gate:
                 time=self._clock(),
                 host=trace.request.host,
                 parameters=trace.parameters,
+                signed_at=_signed_at(trace.request),
+                expires_at=credential.expires_at if credential else None,
             )
         )
+
+
+def _signed_at(request: Request) -> float | None:
+    """The time of the signature, as the request claims; None where a header of SigV4 says none."""
+    try:
+        stamp = datetime.strptime(request.header("x-amz-date"), "%Y%m%dT%H%M%SZ")
+    except ValueError:
+        return None
+    return stamp.replace(tzinfo=timezone.utc).timestamp()
 
 
 def _recognise(request: Request) -> _Trace | None:

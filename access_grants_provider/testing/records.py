@@ -18,7 +18,9 @@ class RecordedRequest:
     `service` is "s3", "s3control" or "sts". `signer` names the identity whose key signed, or is "grant" for a
     session that a grant vended; `principal` names the identity behind it in both cases. Both are None where the key
     is unknown or the request unsigned. `grant_id`, `scope` and `permission` describe the vended session.
-    `parameters` are the parsed parameters of a control operation. `time` is the service's clock, in epoch seconds.
+    `parameters` are the parsed parameters of a control operation. `time` is the service's clock when it answered,
+    `signed_at` what the signature says (whole seconds; None for presigned requests and forms), and `expires_at` when
+    the key that signed ends (None: never), all in epoch seconds.
     """
 
     service: str
@@ -38,6 +40,8 @@ class RecordedRequest:
     time: float
     host: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    signed_at: float | None = None
+    expires_at: float | None = None
 
     @property
     def is_control_call(self) -> bool:
