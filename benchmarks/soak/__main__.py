@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=THREADS, help=f"default: {THREADS}")
     parser.add_argument("--tasks", type=int, default=TASKS, help=f"default: {TASKS}; none without aiobotocore")
     parser.add_argument(
-        "--sabotage", choices=sorted(SABOTAGE), help="sign one request in fifty wrongly, to see the check go red"
+        "--sabotage", choices=sorted(SABOTAGE), help="sign one request in ten wrongly, to see the check go red"
     )
     given = parser.parse_args()
     given.tasks = given.tasks if find_spec("aiobotocore") else 0

@@ -18,7 +18,8 @@ class Event:
     """Something that changes what is right: it began to hold after ``began`` and holds from ``ended`` on.
 
     ``kind``: ``granted`` and ``revoked`` (``about`` is the folder), ``fresh`` (somebody's provider of this side was
-    cleared or made: it remembers nothing older), ``retired`` (``generation`` of somebody's client is not covered any more).
+    cleared or made: it remembers nothing older), ``retired`` (this ``generation`` of somebody's client is not covered
+    any more).
     """
 
     kind: str

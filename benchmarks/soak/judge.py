@@ -149,13 +149,13 @@ def _judge_one(work: Work, records: list[RecordedRequest], rules: Rules, finding
 
 def _judge_credential(work: Work, record: RecordedRequest) -> tuple[bool, str]:
     """Return whether a request arrived late, and what is wrong with the credential that signed it."""
+    # Both are whole seconds, so to have been signed within the second of the end is to have been signed after it.
+    if record.expires_at is None or record.signed_at is None or record.signed_at >= record.expires_at:
+        return False, f"an expired credential signed it (at {record.signed_at}, ended at {record.expires_at})"
     if record.principal != work.person:
         return False, f"a credential vended to {record.principal} signed it"
     if record.scope != scope_of(work) or work.permission not in SERVES[record.permission or ""]:
         return False, f"a credential that does not cover it signed it ({record.permission} on {record.scope})"
-    # Both are whole seconds, so to have been signed within the second of the end is to have been signed after it.
-    if record.expires_at is None or record.signed_at is None or record.signed_at >= record.expires_at:
-        return False, f"an expired credential signed it (at {record.signed_at}, ended at {record.expires_at})"
     if record.status == 403:
         return False, "S3 refused the credential that signed it"
     return record.status == 400 and record.time >= record.expires_at, ""

@@ -1,4 +1,4 @@
-"""Faults that the package does not have: each signs one request in fifty wrongly, and the judge has to see it."""
+"""Faults that the package does not have: each signs one request in ten wrongly, and the judge has to see it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 
 from .service import Service
 
-ONE_IN = 50
+ONE_IN = 10
 AGED_SECONDS = 5
 
 

@@ -26,7 +26,7 @@ FAULTED_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that befell somebody's request. ``broken``: an answer that can't be read, which botocore does not mend."""
+    """A fault that befell somebody's request. ``broken``: an unreadable answer, which botocore does not mend."""
 
     time: float
     kind: str
