@@ -176,7 +176,9 @@ def answer_of(step: Step, response: Mapping[str, Any]) -> Any:
     if isinstance(step, FindInstance):
         return response.get("AccessGrantsInstanceArn")
     if isinstance(step, ListGrants):
-        listed = response.get("CallerAccessGrantsList") or []
+        listed = response.get("CallerAccessGrantsList")
+        if listed is None:
+            return Page(None, response.get("NextToken"))
         grants = [CallerGrant(*(entry.get(name) for name in GRANT_FIELDS)) for entry in listed]
         return Page(grants, response.get("NextToken"))
     vended = response.get("Credentials") or {}

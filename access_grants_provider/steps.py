@@ -99,9 +99,9 @@ class CallerGrant(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page of grants, and the token of the next page if there is one."""
+    """A page of grants, and the token of the next page if there is one. None where the answer held no list at all."""
 
-    grants: list[CallerGrant]
+    grants: list[CallerGrant] | None
     token: str | None
 
 

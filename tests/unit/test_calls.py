@@ -140,8 +140,9 @@ def test_to_wait_is_no_call() -> None:
             },
             Page([("READ", "s3://sales/*", "NA"), (None, None, None)], "next"),  # type: ignore[list-item]
         ),
-        (ListGrants(ACCOUNT, REGION, "sales", False), {}, Page([], None)),
-        (ListGrants(ACCOUNT, REGION, "sales", False), {"CallerAccessGrantsList": None}, Page([], None)),
+        (ListGrants(ACCOUNT, REGION, "sales", False), {}, Page(None, None)),
+        (ListGrants(ACCOUNT, REGION, "sales", False), {"CallerAccessGrantsList": []}, Page([], None)),
+        (ListGrants(ACCOUNT, REGION, "sales", False), {"CallerAccessGrantsList": None}, Page(None, None)),
     ],
 )
 def test_an_answer_reads_as_its_step_wants_it_and_what_is_missing_as_none(

@@ -95,6 +95,7 @@ def test_a_list_that_does_not_end_is_no_list(memory: Memory, rules: Rules, no_gr
         "denied",
         "slow_down",
         Page([("READ", "nonsense")], None),
+        Page(None, None),
         Page([("READ", None)], None),  # type: ignore[list-item]
         Page([(None, "s3://sales/*")], None),  # type: ignore[list-item]
         EndpointConnectionError(endpoint_url="https://s3-control"),
