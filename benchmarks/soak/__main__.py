@@ -78,12 +78,13 @@ def closing_record(findings: Findings, faults: list[Any], service: Service, jour
     for failure in failures[:SHOWN]:
         print(f"FAILURE: {failure}")
     print(
-        f"{counts['calls']} calls, of {counts['calls of which one signer alone was right']} one signer alone was right; "
-        f"{counts['arrived after the end of what signed them in time']} requests arrived after the end of what had "
-        f"signed them in time; {journal.forks} forks; {len(journal.events)} events"
+        f"{counts['calls']} calls, for {counts['calls of which one signer alone was right']} of them one signer alone "
+        f"was right; {counts['arrived after the end of what signed them in time']} requests arrived after the end of "
+        f"what had signed them in time; {journal.forks} forks, {len(journal.events)} events"
     )
+    signers = f"{counts['by a grant']} by a grant, {counts['by the caller']} by the caller"
     print(
-        f"requests = {counts['requests']} ({counts['by a grant']} by a grant, {counts['by the caller']} by the caller), "
+        f"requests = {counts['requests']} ({signers}), "
         f"vends = {counts['vends']}, rotations = {service.counts['rotated']}, faults injected = {len(faults)}, "
         f"failures = {len(failures)}"
     )

@@ -18,10 +18,10 @@ from .world import PEOPLE, Person, Work, choose
 
 THREADS = 32
 TASKS = 200
-# Between two calls of one worker, in seconds and on average. All in all some 120 calls a second: enough to meet in
-# every window, and little enough that a busy machine delivers what it signed within the half second before its end.
-THREAD_PAUSE = 0.5
-TASK_PAUSE = 3.5
+# Between two calls of one worker, in seconds and on average. All in all some 80 calls a second: enough to meet in
+# every window, and little enough that two cores deliver what was signed within the half second before its end.
+THREAD_PAUSE = 0.8
+TASK_PAUSE = 5.0
 PATIENCE = 60  # seconds; whoever has not come back by then is stuck
 
 

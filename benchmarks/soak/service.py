@@ -39,12 +39,14 @@ class FaultyServer(AccessGrantsServer):
 
     def __init__(self, seed: int) -> None:
         super().__init__()
-        self._random, self._dice = Random(f"{seed}/faults"), Lock()
+        self._random, self._dice, self._turn = Random(f"{seed}/faults"), Lock(), Lock()
         self.faults: list[Fault] = []
 
     def handle(self, request: Request) -> Response | None:
         """Answer a request, or spoil the answer. Raises ConnectionResetError to hang up."""
-        response = super().handle(request)
+        # One at a time: moto lists a bucket while another thread deletes from it, and stumbles.
+        with self._turn:
+            response = super().handle(request)
         found = re.search(r"attempt=(\d+)", request.header("amz-sdk-request"))
         attempt = int(found[1]) if found else FAULTED_ATTEMPTS + 1
         with self._dice:
