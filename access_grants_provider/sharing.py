@@ -51,7 +51,8 @@ def shared(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None, ask_aws
             guarded: Guarded = yield Guard(key, patient=serving is None)
             lock, waited = guarded
             if lock is None and serving is not None:
-                serving.refresh_at = now + LOOK_AGAIN_SECONDS
+                # Never past the mandatory window: a warm request looks at nothing else.
+                serving.refresh_at = min(now + LOOK_AGAIN_SECONDS, serving.renew_at)
                 return serving
             if waited:
                 recalled = yield from _recall(memory, ask, rules, stale)
