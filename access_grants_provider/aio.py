@@ -24,7 +24,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from .answers import VendedCredentials, decision_of
-from .calls import NOBODY, Call, answer_of_error, hook_internal_client
+from .calls import NOBODY, Call, answer_of_error, hook_internal_client, read_timestamp
 from .clients import withhold_credentials_from_logs
 from .decision import Decision
 from .exceptions import ConfigurationError
@@ -190,6 +190,7 @@ class TasksHook(ClientHook):
         if self._session is None:
             withhold_credentials_from_logs()
             self._session = AioSession(profile=self.provider.profile)
+            self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
             if self.loader is not None:
                 self._session.register_component("data_loader", self.loader)
         return self._session

@@ -17,12 +17,22 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from botocore.utils import parse_timestamp
 
 from .config import AccessGrantsConfig
 from .scopes import SCHEME
 from .steps import Answer, BucketRegion, CallerAccount, CallerGrant, FindInstance, ListGrants, Page, Step, Vend
 
-__all__ = ["Call", "ClientShape", "answer_of", "answer_of_error", "call_for", "hook_internal_client", "is_aws_host"]
+__all__ = [
+    "Call",
+    "ClientShape",
+    "answer_of",
+    "answer_of_error",
+    "call_for",
+    "hook_internal_client",
+    "is_aws_host",
+    "read_timestamp",
+]
 
 SIGNED_AS = "AccessGrantsSignedAs"
 USER_AGENT = "access-grants-provider"
@@ -182,14 +192,19 @@ def answer_of(step: Step, response: Mapping[str, Any]) -> Any:
         grants = [CallerGrant(*(entry.get(name) for name in GRANT_FIELDS)) for entry in listed]
         return Page(grants, response.get("NextToken"))
     vended = response.get("Credentials") or {}
-    access_key, secret_key, token = (vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    keys: list[Any] = [vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
     expiration = vended.get("Expiration")
     return Answer(
-        signer=Credentials(access_key, secret_key, token) if access_key and secret_key and token else None,
+        signer=Credentials(*keys) if all(map(_fits_a_header, keys)) else None,
         expiration=expiration if isinstance(expiration, datetime) else None,
         matched=response.get("MatchedGrantTarget"),
         instance_arn=response.get("MatchedInstanceArn"),
     )
+
+
+def _fits_a_header(text: object) -> bool:
+    # A line break in a token would be refused by the HTTP library, in an error that quotes the token.
+    return isinstance(text, str) and text != "" and text.isascii() and text.isprintable()
 
 
 def answer_of_error(step: Step, error: ClientError) -> Any:
@@ -203,6 +218,18 @@ def _region_in(response: Mapping[str, Any]) -> str | None:
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region: str | None = headers.get("x-amz-bucket-region")
     return region
+
+
+def read_timestamp(value: Any) -> datetime | None:
+    """Read a time in an answer, None where it is none.
+
+    As botocore's ``timestamp_parser``: its own raises ValueError or RuntimeError through everything, and an answer with
+    an unreadable Expiration is a malformed answer like any other.
+    """
+    try:
+        return parse_timestamp(value)
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        return None
 
 
 def hook_internal_client(client: BaseClient) -> None:

@@ -11,7 +11,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ProfileNotFound
 from botocore.session import Session
 
-from .calls import NOBODY, ClientShape, hook_internal_client
+from .calls import NOBODY, ClientShape, hook_internal_client, read_timestamp
 from .config import AccessGrantsConfig
 from .forks import in_forked_children
 from .signatures import honour_request_credentials
@@ -127,6 +127,7 @@ class InternalClients:
         if self._session is None:
             withhold_credentials_from_logs()
             self._session = Session(profile=self._profile)
+            self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
             loader = self._loader()
             if loader is not None:
                 self._session.register_component("data_loader", loader)
