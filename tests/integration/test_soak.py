@@ -50,13 +50,10 @@ def test_a_short_soak_finds_no_failure_and_says_what_it_did():
 
 
 @linux
-@pytest.mark.parametrize(
-    ("sabotage", "complaint"), [("stranger", "dave signed it"), ("expired", "an expired credential signed it")]
-)
-def test_a_request_that_is_signed_wrongly_makes_the_soak_fail(sabotage, complaint):
-    done = run("--minutes", "0.12", "--sabotage", sabotage)
+def test_a_request_that_is_signed_wrongly_makes_the_soak_fail():
+    done = run("--minutes", "0.05", "--sabotage", "stranger")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert complaint in done.stdout
+    assert "FAILURE: dave signed it" in done.stdout
 
 
 @pytest.fixture

@@ -1,0 +1,163 @@
+"""Whatever Access Grants answers, well-formed as botocore reads it: our errors and no others, and no wrong scope."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from datetime import datetime, timezone
+from typing import Any
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from access_grants_provider.asking import vend
+from access_grants_provider.cache import Vended
+from access_grants_provider.calls import answer_of
+from access_grants_provider.config import AccessGrantsConfig
+from access_grants_provider.exceptions import AccessGrantsError, MalformedAnswer
+from access_grants_provider.listing import caller_grants
+from access_grants_provider.memory import Denial, Memory, Store
+from access_grants_provider.scopes import GrantScope
+from access_grants_provider.steps import Ask, BucketRegion, ListGrants, Rules, Vend
+
+NOW = 1_800_000_000.0
+ACCOUNT = "111122223333"
+TARGETS = [GrantScope("b", "a/k", False), GrantScope("b", "a/", True), GrantScope("b", "a/*", False)]
+
+texts = st.text(max_size=6)
+# What botocore's parser gives for these shapes: texts, aware times, structures, lists of them; each may be absent.
+scopes = st.sampled_from(
+    ["s3://b/a/*", "s3://b/*", "s3://b*", "s3://b/a/k", "s3://b/a*", "s3://bb/*", "s3://b/a/*x", "s3://B/*", "s3://"]
+)
+times = st.datetimes(timezones=st.just(timezone.utc)) | st.floats(NOW - 5, NOW + 5_000).map(
+    lambda seconds: datetime.fromtimestamp(seconds, timezone.utc)
+)
+keys = st.none() | texts | st.just("ASIA1")
+
+
+def structure(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+whole = st.fixed_dictionaries({name: st.just("X1") for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")})
+some_keys = structure(AccessKeyId=keys, SecretAccessKey=keys, SessionToken=keys, Expiration=st.none() | times)
+credentials = some_keys | st.builds(lambda three, ends: {**three, "Expiration": ends}, whole, times)
+vends = structure(
+    Credentials=st.none() | credentials,
+    MatchedGrantTarget=st.none() | texts | scopes,
+    MatchedInstanceArn=st.none() | texts | st.just(f"arn:aws:s3:r:{ACCOUNT}:access-grants/default"),
+    Grantee=st.none() | structure(GranteeType=texts),
+)
+entries = structure(
+    Permission=st.none() | texts | st.sampled_from(["READ", "WRITE", "READWRITE"]),
+    GrantScope=st.none() | texts | scopes,
+    ApplicationArn=st.none() | texts,
+)
+pages = structure(CallerAccessGrantsList=st.none() | st.lists(entries, max_size=3), NextToken=st.none() | texts)
+
+
+def rules(privilege: Any = "Default") -> Rules:
+    return Rules(AccessGrantsConfig(account_id=ACCOUNT, privilege=privilege), lambda: NOW, lambda _: False)
+
+
+def memory() -> Memory:
+    return Store("Default").memory(b"someone", "AKIA…WXYZ")
+
+
+def drive(steps: Generator[Any, Any, Any], answers: dict[type, Any]) -> Any:
+    """Perform a generator's steps with these answers; a refusal is raised, a list given one after another."""
+    reply: Any = None
+    try:
+        step = next(steps)
+        for _ in range(50):
+            reply = answers[type(step)]
+            if isinstance(reply, list):
+                reply = reply.pop(0) if reply else {}
+            step = steps.throw(reply) if isinstance(reply, Exception) else steps.send(answer_of(step, reply))
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("it never ends")
+
+
+def holds(scope: str, target: GrantScope) -> bool:
+    """Say naively whether a grant of this text holds the target."""
+    bucket, slash, key = scope.removeprefix("s3://").partition("/")
+    if not slash:
+        bucket, key = bucket.rstrip("*"), "*"
+    if bucket != target.bucket:
+        return False
+    if key.endswith("*"):
+        return target.key.startswith(key.rstrip("*"))
+    return not target.is_prefix and target.key == key
+
+
+@settings(max_examples=300)
+@given(vends, st.sampled_from(TARGETS), st.sampled_from(["Default", "Minimal"]))
+def test_a_vend_gives_credentials_for_its_target_or_our_error(answer: Any, target: GrantScope, privilege: Any) -> None:
+    remembered = memory()
+    try:
+        found = drive(vend(remembered, Ask("GetObject", "READ", target, "r"), rules(privilege), None), {Vend: answer})
+    except MalformedAnswer:
+        event("malformed")
+        assert len(remembered.credentials) == 0, "a half-filled cache"
+        return
+    event("vended")
+    assert isinstance(found, Vended)
+    matched = answer.get("MatchedGrantTarget")
+    assert found.scope.covers(target)
+    assert found.scope == target if privilege == "Minimal" or matched == str(target) else holds(matched, target)
+    assert holds(str(found.scope), target) or found.scope == target
+    assert found.expires_at > NOW
+    assert (found.signer.access_key, found.signer.secret_key, found.signer.token) == tuple(
+        answer["Credentials"][name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    )
+    assert list(remembered.credentials) == [found]
+
+
+class Refusal:
+    """GetDataAccess's answer where no grant allows the request."""
+
+    def __new__(cls) -> Any:
+        from botocore.exceptions import ClientError
+
+        said = {"Error": {"Code": "AccessDenied", "Message": "You do not have READ permissions to the requested"}}
+        return ClientError(said, "GetDataAccess")  # type: ignore[arg-type]
+
+
+@settings(max_examples=200)
+@given(st.lists(pages, max_size=4), st.sampled_from(TARGETS))
+def test_a_list_of_grants_refuses_nothing_that_it_grants(answers: list[Any], target: GrantScope) -> None:
+    remembered, other = memory(), GrantScope("b", "elsewhere", False)
+    given_out = [dict(one) for one in answers]
+    found = drive(
+        vend(remembered, Ask("GetObject", "READ", other, "r"), rules(), None),
+        {Vend: Refusal(), BucketRegion: {}, ListGrants: list(given_out)},
+    )
+    assert isinstance(found, Denial)
+    read = given_out[: next((n for n, one in enumerate(given_out, 1) if one.get("NextToken") is None), len(given_out))]
+    lists = [one.get("CallerAccessGrantsList") for one in read]
+    granted = any(
+        entry.get("Permission") in ("READ", "READWRITE") and holds(str(entry.get("GrantScope")), target)
+        for one in lists
+        for entry in one or []
+    )
+    denial = remembered.denial("READ", target, NOW)
+    if granted or None in lists or not lists:
+        assert denial is None
+    assert remembered.denial("READ", other, NOW) is found
+
+
+@settings(max_examples=200)
+@given(st.lists(pages, max_size=4), st.none() | st.sampled_from(TARGETS))
+def test_the_grants_of_the_caller_are_listed_or_our_error(answers: list[Any], target: GrantScope | None) -> None:
+    left, remembered = list(answers), memory()
+    begun = time.monotonic()
+    try:
+        for one in caller_grants(
+            lambda steps: drive(steps, {ListGrants: left, BucketRegion: {}}), remembered, target, "r", rules()
+        ):
+            assert isinstance(one.scope, str)
+            assert target is None or GrantScope.parse(one.scope).bucket == target.bucket
+    except AccessGrantsError as error:
+        assert isinstance(error, MalformedAnswer)  # noqa: PT017  an error is one of two right endings
+    assert time.monotonic() - begun < 60
