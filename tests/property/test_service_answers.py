@@ -48,6 +48,10 @@ vends = structure(
     MatchedInstanceArn=st.none() | texts | st.just(f"arn:aws:s3:r:{ACCOUNT}:access-grants/default"),
     Grantee=st.none() | structure(GranteeType=texts),
 )
+# Half of the answers are whole but for the scope, or the scope would hardly ever be what decides.
+alive = st.floats(NOW + 1, NOW + 5_000).map(lambda seconds: datetime.fromtimestamp(seconds, timezone.utc))
+alive_keys = st.builds(lambda three, ends: {**three, "Expiration": ends}, whole, alive)
+vends = vends | st.fixed_dictionaries({"Credentials": alive_keys, "MatchedGrantTarget": scopes | texts})
 entries = structure(
     Permission=st.none() | texts | st.sampled_from(["READ", "WRITE", "READWRITE"]),
     GrantScope=st.none() | texts | scopes,
