@@ -1,1 +1,1 @@
-"""Measurements of access_grants_provider beside plain boto3 and the official plugin."""
+"""What it costs, measured beside plain boto3 and the official plugin: ``python -m benchmarks``."""

@@ -1,43 +1,36 @@
-"""Calls to S3 Control and STS, and the time a herd waits: the official plugin and access_grants_provider.
-
-Run ``python -m benchmarks.control_calls`` in an environment with the extras ``testing`` and ``bench``. Both run against
-the local S3 Access Grants, which counts what it is asked: in process, and for the last row over HTTP in a process of
-its own, so that its work does not count as theirs. The exit code is 1 where a figure of ours leaves its bar.
-"""
+"""Calls to S3 Control and STS, counted by the local S3 Access Grants, in process."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-import botocore.session
 from botocore.exceptions import ClientError
 
-import access_grants_provider
-from access_grants_provider.testing import AccessGrantsServer, Identity, LocalAccessGrants, mock_access_grants
+from access_grants_provider.testing import Identity, LocalAccessGrants, mock_access_grants
+
+from .contestants import ours, theirs
+from .rows import NOT_HERE, Cell, Effort, Row, count
 
 BUCKET = "warehouse"
-THREADS = 64
-VEND_SECONDS = 0.2
 ACCOUNT = "123456789012"
+THREADS = (1, 8, 64)
+# The official plugin makes two calls for each: 10,000 keys would take minutes and tell nothing more.
+PEER_KEYS = 1_000
+PEER_USER_AGENT = "aws_s3_access_grants_boto3_plugin"
 
 Call = Callable[[], object]
 
 
 class World(NamedTuple):
-    """A running service, somebody with grants there, and that person's client."""
+    """A running service and the client of somebody with grants there."""
 
     grants: LocalAccessGrants
-    alice: Identity
     s3: Any
 
     def read(self, key: str) -> None:
@@ -48,43 +41,21 @@ class World(NamedTuple):
             if error.response["Error"]["Code"] != "AccessDenied":
                 raise
 
+    def sign(self, key: str) -> None:
+        """Sign a read and don't send it."""
+        self.s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": key})
 
-def session_of(identity: Identity, account_id: str | None) -> botocore.session.Session:
-    """Return a session that signs as somebody, whose credentials tell their account or do not."""
-    session = botocore.session.Session()
-    session.set_credentials(
-        identity.access_key_id, identity.secret_access_key, identity.session_token, account_id=account_id
-    )
-    session.set_config_variable("region", "us-east-1")
-    return session
-
-
-def ours(identity: Identity, account_id: str | None = None, **options: Any) -> Any:
-    """Return a client with access_grants_provider."""
-    session = session_of(identity, account_id)
-    access_grants_provider.register(session, **options)
-    return session.create_client("s3")
+    def control_calls(self) -> int:
+        """Count the control calls, the official plugin's search for the bucket's region among them."""
+        searches = [one for one in self.grants.s3_requests() if PEER_USER_AGENT in one.user_agent]
+        return self.grants.control_calls() + len(searches)
 
 
-def theirs(identity: Identity) -> Any:
-    """Return a client with the official plugin; its caches belong to the process and are emptied."""
-    from aws_s3_access_grants_boto3_plugin.cache.access_denied_cache import AccessDeniedCache
-    from aws_s3_access_grants_boto3_plugin.cache.access_grants_cache import AccessGrantsCache
-    from aws_s3_access_grants_boto3_plugin.cache.bucket_region_resolver_cache import BucketRegionResolverCache
-    from aws_s3_access_grants_boto3_plugin.s3_access_grants_plugin import S3AccessGrantsPlugin
-
-    S3AccessGrantsPlugin.access_denied_cache = AccessDeniedCache()
-    S3AccessGrantsPlugin.access_grants_cache = AccessGrantsCache()
-    S3AccessGrantsPlugin.bucket_region_cache = BucketRegionResolverCache()
-    S3AccessGrantsPlugin.client_dict = {}
-    session = session_of(identity, None)
-    client = session.create_client("s3")
-    S3AccessGrantsPlugin(client, fallback_enabled=True, customer_session=session).register()
-    return client
+Prepare = Callable[[LocalAccessGrants, Identity], None]
 
 
 @contextmanager
-def world(make: Callable[[Identity], Any], prepare: Callable[[LocalAccessGrants, Identity], None]) -> Iterator[World]:
+def world(make: Callable[[Identity], Any], prepare: Prepare) -> Iterator[World]:
     """Start a service, prepare it, and make a client."""
     with mock_access_grants() as grants:
         grants.bucket(BUCKET)
@@ -92,7 +63,7 @@ def world(make: Callable[[Identity], Any], prepare: Callable[[LocalAccessGrants,
         prepare(grants, alice)
         client = make(alice)
         grants.forget_requests()
-        yield World(grants, alice, client)
+        yield World(grants, client)
 
 
 def at_once(calls: list[Call]) -> float:
@@ -115,7 +86,7 @@ def at_once(calls: list[Call]) -> float:
 def whole_bucket(grants: LocalAccessGrants, alice: Identity) -> None:
     """Give a grant on everything."""
     grants.grant(alice, f"s3://{BUCKET}/*", "READ")
-    for number in range(THREADS):
+    for number in range(max(THREADS)):
         grants.put(f"s3://{BUCKET}/folder-{number}/x", b"1")
 
 
@@ -130,135 +101,92 @@ def elsewhere(grants: LocalAccessGrants, alice: Identity) -> None:
     grants.grant(alice, f"s3://{BUCKET}/elsewhere/*", "READ")
 
 
-def many_grants(grants: LocalAccessGrants, alice: Identity) -> None:
-    """Give a grant on each folder, each vend taking its time."""
-    for number in range(THREADS):
-        grants.grant(alice, f"s3://{BUCKET}/folder-{number}/*", "READ")
-        grants.put(f"s3://{BUCKET}/folder-{number}/x", b"1")
-    grants.delay("GetDataAccess", VEND_SECONDS)
+def first(one: World) -> None:
+    """Make the very first request."""
+    one.read("folder-0/x")
 
 
-def herd(one: World) -> list[Call]:
-    """Return a read for each folder."""
-    return [lambda number=number: one.read(f"folder-{number}/x") for number in range(THREADS)]  # type: ignore[misc]
+def warm(one: World) -> None:
+    """Make a second request; the first is forgotten."""
+    one.read("folder-0/x")
+    one.grants.forget_requests()
+    one.read("folder-0/x")
 
 
-def main() -> int:
-    """Run every scenario for both, print the table."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "S3_ACCESS_GRANTS_", "BOTOCORE_"))]:
-        del os.environ[name]
-    os.environ.update(
-        AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_DEFAULT_REGION="us-east-1"
-    )
-    missed = 0
+def rows(effort: Effort) -> Iterator[Row]:
+    """Measure the section."""
 
-    def row(what: str, peer: object, own: float, bar: float, form: str = "{:.0f}") -> None:
-        nonlocal missed
-        missed += own > bar
-        shown = form.format(own) + ("" if own <= bar else "  MISSED")
-        print(f"{what:62}{peer!s:>10}{shown:>10}{'≤ ' + form.format(bar):>9}")
-
-    def count(make: Callable[[Identity], Any], prepare: Any, act: Callable[[World], object]) -> tuple[int, int]:
+    def controls(make: Callable[[Identity], Any], prepare: Prepare, act: Callable[[World], object]) -> int:
         with world(make, prepare) as one:
             act(one)
-            return one.grants.control_calls(), one.grants.calls("GetDataAccess")
+            return one.control_calls()
 
-    def first(one: World) -> None:
-        one.read("folder-0/x")
+    def vends(make: Callable[[Identity], Any], prepare: Prepare, act: Callable[[World], object]) -> int:
+        with world(make, prepare) as one:
+            act(one)
+            return one.grants.calls("GetDataAccess")
 
-    def warm(one: World) -> None:
-        one.read("folder-0/x")
-        one.grants.forget_requests()
-        one.read("folder-0/x")
+    def peer(measure: Callable[..., int], prepare: Prepare, act: Callable[[World], object]) -> object:
+        return measure(theirs, prepare, act) if effort.peer else NOT_HERE
 
-    print(f"{'':62}{'official':>10}{'ours':>10}{'bar':>9}")
-    row(
-        "control calls of the first request",
-        count(theirs, whole_bucket, first)[0],
-        count(ours, whole_bucket, first)[0],
+    yield count(
+        "control calls of the very first request",
+        controls(ours, whole_bucket, first),
         3,
+        peer=peer(controls, whole_bucket, first),
+        chart="calls",
     )
-    known = count(lambda who: ours(who, who.account_id), whole_bucket, first)[0]
-    row("  where the credentials tell their account", "", known, 2)
-    row("  with account_id", "", count(lambda who: ours(who, account_id=ACCOUNT), whole_bucket, first)[0], 1)
-    row("control calls of a warm request", count(theirs, whole_bucket, warm)[0], count(ours, whole_bucket, warm)[0], 0)
+    known = controls(lambda who: ours(who, known_account=who.account_id), whole_bucket, first)
+    yield count("– where the credentials tell their account", known, 2)
+    told = controls(lambda who: ours(who, account_id=ACCOUNT), whole_bucket, first)
+    yield count("– with account_id", told, 1)
+    yield count(
+        "control calls of a warm request",
+        controls(ours, whole_bucket, warm),
+        0,
+        peer=peer(controls, whole_bucket, warm),
+        chart="calls",
+    )
 
     def ten(one: World) -> None:
         for _ in range(10):
             one.read("only/this")
 
-    row(
-        "vends for ten reads of one object grant", count(theirs, one_object, ten)[1], count(ours, one_object, ten)[1], 1
+    yield count(
+        "GetDataAccess for ten reads of one object grant",
+        vends(ours, one_object, ten),
+        1,
+        peer=peer(vends, one_object, ten),
+        chart="calls",
     )
 
-    def ungranted(number: int) -> Callable[[World], None]:
-        return lambda one: [one.read(f"private/{key}") for key in range(number)] and None
+    keys = effort.of(10_000, 300)
 
-    row(
-        "control calls for 300 keys nobody granted",
-        count(theirs, elsewhere, ungranted(300))[0],
-        count(ours, elsewhere, ungranted(300))[0],
+    def ungranted(one: World) -> None:
+        for key in range(keys):
+            one.sign(f"private/{key}")
+
+    def fewer(one: World) -> None:
+        for key in range(PEER_KEYS):
+            one.sign(f"private/{key}")
+
+    asked = Cell(f"{controls(theirs, elsewhere, fewer):,} for {PEER_KEYS:,}") if effort.peer else NOT_HERE
+    yield count(
+        f"control calls for {keys:,} keys nobody granted, with fallback",
+        controls(ours, elsewhere, ungranted),
         6,
+        peer=asked,
     )
 
-    def together(one: World) -> None:
-        at_once(herd(one))
+    for threads in THREADS:
 
-    row(
-        f"vends of {THREADS} threads cold, one grant, {THREADS} folders",
-        count(theirs, whole_bucket, together)[1],
-        count(ours, whole_bucket, together)[1],
-        2,
-    )
+        def together(one: World, threads: int = threads) -> None:
+            at_once([partial(one.read, f"folder-{number}/x") for number in range(threads)])
 
-    (one_theirs, all_theirs), (one_ours, all_ours) = waited(theirs), waited(lambda who: ours(who, account_id=ACCOUNT))
-    what = f"{THREADS} threads cold, {THREADS} grants, until all are signed: times one cold vend"
-    row(what, f"{all_theirs / one_theirs:.1f}", all_ours / one_ours, 3, " {:.1f}")
-    print(f"  a vend takes {VEND_SECONDS * 1000:.0f} ms; official: {one_theirs * 1000:.0f} ms for one, ", end="")
-    print(f"{all_theirs * 1000:.0f} for all; ours: {one_ours * 1000:.0f} for one, {all_ours * 1000:.0f} for all")
-    return 1 if missed else 0
-
-
-def serve(to_parent: Connection) -> None:
-    """Serve a world of many grants over HTTP until the parent says it is enough."""
-    with AccessGrantsServer() as server:
-        server.bucket(BUCKET)
-        alice = server.identity("alice")
-        many_grants(server, alice)
-        to_parent.send((alice, server.environment(alice)))
-        to_parent.recv()
-
-
-def waited(make: Callable[[Identity], Any]) -> tuple[float, float]:
-    """Return the seconds until one cold request is signed, and until a herd at as many grants is."""
-    spawn = multiprocessing.get_context("spawn")
-    connection, to_parent = spawn.Pipe()
-    process = spawn.Process(target=serve, args=(to_parent,))
-    process.start()
-    alice, environment = connection.recv()
-    before = dict(os.environ)
-    os.environ.update(environment)
-
-    def signing(client: Any, number: int) -> Call:
-        # Signed and not sent: what S3 itself takes for 64 reads is not what is measured.
-        params = {"Bucket": BUCKET, "Key": f"folder-{number}/x"}
-        return partial(client.generate_presigned_url, "get_object", Params=params)
-
-    try:
-        # The best of three each: what is measured is the waiting, not what else the machine does.
-        one, every = [], []
-        for _ in range(3):
-            client = make(alice)
-            one.append(at_once([signing(client, 0)]))
-            client = make(alice)
-            every.append(at_once([signing(client, number) for number in range(THREADS)]))
-        return min(one), min(every)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-        connection.send("enough")
-        process.join()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        yield count(
+            f"GetDataAccess of {threads} thread{'s' * (threads > 1)} cold, one grant, a folder each",
+            vends(ours, whole_bucket, together),
+            2,
+            peer=peer(vends, whole_bucket, together),
+            chart="calls" if threads == max(THREADS) else "",
+        )
