@@ -20,7 +20,7 @@ PROGRAM = (
     "import {module}; print(between - begin, time.process_time() - between)"
 )
 # Botocore's import and ours together, over botocore's alone; the design's 15 ms are about ×1.1. Runs on a busy machine
-# gave ×1.10 to ×1.13. What this has to catch is an import of boto3, aiobotocore or asyncio by way of ours.
+# gave ×1.10 to ×1.12. What this has to catch is an import of boto3, aiobotocore or asyncio by way of ours.
 CI_IMPORT = 1.25
 
 
