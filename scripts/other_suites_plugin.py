@@ -17,7 +17,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,14 @@ from botocore.handlers import BUILTIN_HANDLERS
 from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
+from access_grants_provider.calls import is_aws_host
 from access_grants_provider.testing import control, sts
 from access_grants_provider.testing.errors import Refusal, error_response
 from access_grants_provider.testing.gate import claim_of, service_of
 from access_grants_provider.testing.http_server import HttpServer
 from access_grants_provider.testing.records import PROVIDER_USER_AGENT
 from access_grants_provider.testing.scopes import parse_scope
-from access_grants_provider.testing.wire import AWS_DOMAINS, Request, Response, bucket_and_key, text_of
+from access_grants_provider.testing.wire import Request, Response, bucket_and_key, text_of
 
 EVERYTHING = "READWRITE"
 LIFETIME = 3600
@@ -73,9 +74,11 @@ class Record:
 class Grants:
     """Decides for whoever asks: one grant, READWRITE on everything, or none at all."""
 
-    def __init__(self, granted: bool, record: Record) -> None:
+    def __init__(self, granted: bool, record: Record, clock: Callable[[], float] = time.time) -> None:
         self.granted = granted
         self.record = record
+        # Taken as a default, it stays the real clock in tests that freeze time: AWS would not stand still for them.
+        self._clock = clock
         self.keys: set[str] = set()
 
     def answer(self, request: Request) -> Response | None:
@@ -111,7 +114,8 @@ class Grants:
             raise Refusal("NotImplemented", f"{operation} was not expected of the package", status=501)
         target, permission = parameters["Target"], parameters["Permission"]
         if not self.granted:
-            raise Refusal("AccessDenied", f"You do not have {permission} permissions to the requested S3 Prefix: {target}")
+            wording = f"You do not have {permission} permissions to the requested S3 Prefix: {target}"
+            raise Refusal("AccessDenied", wording)
         key = "ASIAGRANT" + secrets.token_hex(8).upper()[:11]
         self.keys.add(key)
         return {
@@ -119,7 +123,7 @@ class Grants:
                 "AccessKeyId": key,
                 "SecretAccessKey": secrets.token_hex(20),
                 "SessionToken": secrets.token_hex(160),
-                "Expiration": datetime.fromtimestamp(int(time.time()) + LIFETIME, timezone.utc),
+                "Expiration": datetime.fromtimestamp(int(self._clock()) + LIFETIME, timezone.utc),
             },
             "MatchedGrantTarget": f"s3://{parse_scope(target).bucket}/*",
             "MatchedInstanceArn": instance,
@@ -142,7 +146,7 @@ class Watch:
         if not _is_control(seen):
             self._note(seen)
             return None
-        if not seen.hostname.endswith(AWS_DOMAINS):
+        if not is_aws_host(seen.hostname):
             return None
         response = self._grants.answer(seen)
         if response is None:
@@ -154,7 +158,8 @@ class Watch:
         if service_of(request) != "s3":
             return
         if PROVIDER_USER_AGENT in request.header("user-agent"):
-            self._grants.record.call(f"HeadBucket {bucket_and_key(request)[0]}")
+            caller = claim.access_key_id if claim is not None else "nobody"
+            self._grants.record.call(f"HeadBucket {bucket_and_key(request)[0]} by {caller}")
         elif claim is None:
             self._grants.record.request("nobody")
         else:
