@@ -114,7 +114,9 @@ class Grants:
             raise Refusal("NotImplemented", f"{operation} was not expected of the package", status=501)
         target, permission = parameters["Target"], parameters["Permission"]
         if not self.granted:
-            wording = f"You do not have {permission} permissions to the requested S3 Prefix: {target}"
+            # XML has no control characters, and keys have.
+            shown = "".join(letter if letter.isprintable() else "?" for letter in target)
+            wording = f"You do not have {permission} permissions to the requested S3 Prefix: {shown}"
             raise Refusal("AccessDenied", wording)
         key = "ASIAGRANT" + secrets.token_hex(8).upper()[:11]
         self.keys.add(key)
