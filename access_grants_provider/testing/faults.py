@@ -10,16 +10,26 @@ from types import TracebackType
 from typing import Any
 
 from .errors import Refusal
-from .wire import Response
+from .wire import Breakage, Response
 
 Tamper = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The connection ends in the middle of the answer."""
+
+    how: Breakage
+
+
+Effect = Refusal | Response | Tamper | float | Broken
 
 
 @dataclass
 class _Fault:
     operation: str
     times: int | None
-    effect: Refusal | Response | Tamper | float
+    effect: Effect
 
 
 class Hold:
@@ -73,8 +83,8 @@ class Faults:
         self._faults: list[_Fault] = []
         self._holds: list[Hold] = []
 
-    def add(self, operation: str, effect: Refusal | Response | Tamper | float, times: int | None) -> None:
-        """Have `effect` (an error, an answer, an alteration, a delay in seconds) befall the next `times` requests.
+    def add(self, operation: str, effect: Effect, times: int | None) -> None:
+        """Have `effect` befall the next `times` requests: an error, an answer, an alteration, seconds, a breakage.
 
         None is: every request until `heal()`. Faults of one operation take effect in the order they were added.
         """
@@ -127,6 +137,11 @@ class Faults:
         altered = dict(result)
         tamper = self._take(operation, None)
         return altered if tamper is None else tamper(altered)
+
+    def breakage(self, operation: str) -> Breakage | None:
+        """How the connection is to end in the middle of this answer."""
+        broken = self._take(operation, Broken)
+        return None if broken is None else broken.how
 
     def _take(self, operation: str, kind: Any) -> Any:
         with self._lock:

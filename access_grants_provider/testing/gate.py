@@ -74,6 +74,7 @@ class Gate:
             if bucket is not None:
                 response.headers.setdefault("x-amz-bucket-region", bucket.region)
         self._record(trace, response, error_code)
+        response.broken = self._faults.breakage(trace.operation)
         return response
 
     def _claim_signer(self, trace: _Trace) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
+import struct
 import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -114,6 +116,21 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def _send(self, response: Response) -> None:
+        if response.broken is None:
+            self._write(response)
+            return
+        connected, self.wfile = self.wfile, io.BytesIO()
+        self._write(response)
+        whole, self.wfile = self.wfile.getvalue(), connected
+        self.wfile.write(whole[: len(whole) // 2])
+        self.wfile.flush()
+        self.close_connection = True
+        if response.broken == "reset":
+            # Lingering for no time turns the close into a reset. Detached, for the base class would shut it down first.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            socket.close(self.connection.detach())
+
+    def _write(self, response: Response) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}
         headers.pop("transfer-encoding", None)
         headers.pop("connection", None)

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ConnectionClosedError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
@@ -116,7 +117,10 @@ class _Interceptor:
         response = self._access_grants.handle(request)
         if response is None:
             return self._pass_on(_rewound(prepared, body))
-        return response.status, response.headers, response.body
+        if response.broken == "reset":
+            raise ConnectionClosedError(endpoint_url=prepared.url)
+        end = len(response.body) // 2 if response.broken else None
+        return response.status, response.headers, response.body[:end]
 
 
 def _rewound(prepared: AWSPreparedRequest, body: bytes) -> AWSPreparedRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .errors import Refusal
-from .faults import Faults, Hold, Tamper
+from .faults import Broken, Faults, Hold, Tamper
 from .records import RecordedRequest, Recorder
 from .wire import Response
 
@@ -62,6 +62,14 @@ class Observation:
     def answer(self, operation: str, body: bytes, status: int = 200, times: int | None = 1) -> None:
         """Answer with exactly these bytes."""
         self._faults.add(operation, Response(status, {"Content-Type": "application/xml"}, body), times)
+
+    def reset_connection(self, operation: str, times: int | None = 1) -> None:
+        """Send half of the answer, then reset the connection (TCP RST). In process: botocore's error for that."""
+        self._faults.add(operation, Broken("reset"), times)
+
+    def cut_off(self, operation: str, times: int | None = 1) -> None:
+        """Send half of the answer, then close the connection as if that were all. In process: half of the body."""
+        self._faults.add(operation, Broken("cut off"), times)
 
     def hold(self, operation: str) -> Hold:
         """Hold the requests of an operation until released: `with grants.hold("GetDataAccess") as held: …`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import ip_address
+from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
 
@@ -47,13 +48,17 @@ class Request:
         return host.partition(":")[0]
 
 
+Breakage = Literal["reset", "cut off"]
+
+
 @dataclass
 class Response:
-    """An HTTP response."""
+    """An HTTP response. `broken`: how the connection ends in the middle of it, by a reset or as if that were all."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    broken: Breakage | None = None
 
 
 def bucket_and_key(request: Request) -> tuple[str | None, str | None]:

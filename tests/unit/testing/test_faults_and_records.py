@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from botocore.parsers import ResponseParserError
 
 ACCOUNT = "123456789012"
@@ -82,6 +83,47 @@ def test_answers_can_be_garbage(either: Any, ask: Any) -> None:
     with pytest.raises(ResponseParserError):
         ask()
     ask()
+
+
+@pytest.mark.parametrize("breakage", ["reset_connection", "cut_off"])
+def test_connections_break_in_the_middle_of_an_answer(either: Any, ask: Any, breakage: str) -> None:
+    break_off = getattr(either, breakage)
+    break_off("GetDataAccess")
+    # botocore does not compare the length of a body with what was promised, so the cut is seen by its parser.
+    with pytest.raises(ConnectionClosedError if breakage == "reset_connection" else ResponseParserError):
+        ask()
+    ask()
+
+
+def test_a_reset_befalls_answers_without_a_body_too(either: Any) -> None:
+    either.reset_connection("HeadBucket", times=None)
+    s3 = either.client("s3", config=ONCE)
+    for _ in range(2):
+        with pytest.raises(ConnectionClosedError):
+            s3.head_bucket(Bucket="sales")
+    either.heal("HeadBucket")
+    s3.head_bucket(Bucket="sales")
+
+
+@pytest.mark.parametrize(("broken", "seen"), [("reset_connection", "reset"), ("cut_off", "half")])
+def test_over_http_half_of_the_answer_comes_and_then_an_end_or_a_reset(server: Any, broken: str, seen: str) -> None:
+    getattr(server, broken)("GetCallerIdentity")
+    body = b"Action=GetCallerIdentity&Version=2011-06-15"
+    head = f"POST / HTTP/1.1\r\nHost: sts.amazonaws.com\r\nContent-Length: {len(body)}\r\n\r\n"
+    arrived = b""
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10) as connection:
+        connection.sendall(head.encode() + body)
+        try:
+            while some := connection.recv(4096):
+                arrived += some
+        except ConnectionResetError:
+            assert seen == "reset"
+            return
+    assert seen == "half"
+    headers, _, half = arrived.partition(b"\r\n\r\n")
+    assert headers.startswith(b"HTTP/1.1 403")
+    promised = int(headers.lower().partition(b"content-length: ")[2].split()[0])
+    assert 0 < len(half) < promised
 
 
 def test_delays(either: Any, ask: Any) -> None:
