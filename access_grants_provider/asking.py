@@ -13,13 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from .cache import Vended
 from .exceptions import MalformedAnswer
-from .failures import refusal, same_failure, translated
+from .failures import WHO_ANSWERS, refusal, same_failure, translated
 from .flights import learn_depth
 from .memory import DENIAL_SECONDS, BucketFacts, Denial, Memory
 from .scopes import PERMISSIONS, GrantScope, MalformedScope, permits
 from .sharing import shared
 from .steps import Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Wait
-from .vending import Found, account_in, ask_account, is_account, searches_everywhere
+from .vending import Found, account_in, ask_account, is_account, purpose_of, searches_everywhere
 
 __all__ = [
     "bucket_region",
@@ -97,7 +97,7 @@ def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Ru
     """Ask the instance of one region with the fewest calls."""
     account_id = rules.config.account_id or facts.accounts.get(region)
     if account_id is None:
-        account_id = yield from caller_account(memory, region, rules)
+        account_id = yield from caller_account(memory, region, rules, purpose_of(ask))
         if not rules.knows_everywhere():
             owner = yield from instance_owner(account_id, region, memory, ask, rules)
             if isinstance(owner, Denial):
@@ -108,7 +108,7 @@ def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Ru
 
 def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
     """After a no of the caller's own and the shared instances, ask the bucket's owner if that is somebody else."""
-    caller = yield from caller_account(memory, region, rules)
+    caller = yield from caller_account(memory, region, rules, purpose_of(ask))
     owner = yield from instance_owner(caller, region, memory, ask, rules)
     if isinstance(owner, Denial):
         return denial if denial.kind == "no grant" else owner
@@ -118,14 +118,17 @@ def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, 
     return (yield from ask_account(owner, region, memory, ask, rules))
 
 
-def caller_account(memory: Memory, region: str, rules: Rules) -> Generator[Step, Any, str]:
-    """Return the requester's account; however many buckets are cold at once, STS is asked once."""
+def caller_account(memory: Memory, region: str, rules: Rules, purpose: str) -> Generator[Step, Any, str]:
+    """Return the requester's account; however many buckets are cold at once, STS is asked once.
+
+    ``purpose`` says in an error what the account is wanted for: ``"for READ on 's3://b/k' (GetObject)"``.
+    """
     while memory.account_id is None:
         with memory.flight(rules.who()) as mine:
             with memory.lock:
                 flight = memory.board((rules.lane, "account"), mine)
             if flight is mine or flight.leader == mine.leader:
-                memory.account_id = yield from _ask_sts(memory, region)
+                memory.account_id = yield from _ask_sts(memory, region, purpose)
                 break
         yield Wait(flight)
         if flight.failure is not None:
@@ -133,14 +136,14 @@ def caller_account(memory: Memory, region: str, rules: Rules) -> Generator[Step,
     return memory.account_id
 
 
-def _ask_sts(memory: Memory, region: str) -> Generator[Step, Any, str]:
+def _ask_sts(memory: Memory, region: str, purpose: str) -> Generator[Step, Any, str]:
     try:
         answer = yield CallerAccount(region)
     except (ClientError, BotoCoreError) as error:
-        what = "for the caller's account"
-        raise translated(error, "sts:GetCallerIdentity", region, memory.label, what) from error
+        raise translated(error, "sts:GetCallerIdentity", region, memory.label, purpose) from error
     if not is_account(answer):
-        raise MalformedAnswer(f"sts:GetCallerIdentity in {region} answered with the account {answer!r}")
+        asked = f"sts:GetCallerIdentity in {region} {purpose}, asked as {memory.label},"
+        raise MalformedAnswer(f"{asked} answered with the account {answer!r}; {WHO_ANSWERS}")
     return str(answer)
 
 
@@ -165,7 +168,8 @@ def instance_owner(
         return caller
     owner = account_in(arn)
     if owner is None:
-        raise MalformedAnswer(f"{call} in {region} answered for {str(ask.target)!r} with the ARN {arn!r}")
+        asked = f"{call} in {region} for {str(ask.target)!r}, asked as {memory.label},"
+        raise MalformedAnswer(f"{asked} answered with the ARN {arn!r}; {WHO_ANSWERS}")
     return owner
 
 

@@ -28,7 +28,15 @@ from .exceptions import (
 )
 from .memory import DenialKind
 
-__all__ = ["UnreadableAnswer", "concerns_all", "refusal", "refuses_duration", "same_failure", "translated"]
+__all__ = [
+    "WHO_ANSWERS",
+    "UnreadableAnswer",
+    "concerns_all",
+    "refusal",
+    "refuses_duration",
+    "same_failure",
+    "translated",
+]
 
 
 class UnreadableAnswer(BotoCoreError):
@@ -77,7 +85,7 @@ WRONG_SETTING = (
 )
 
 DURATION = frozenset({"InvalidRequest", "StsValidationError", "ValidationError", "ValidationException"})
-
+WHO_ANSWERS = "is that AWS which answers? check endpoint_url and the proxy"
 TRY_AGAIN = "try again later, or set fallback='always' to sign as the caller meanwhile"
 HINTS = {
     "StsNotAuthorizedError": "the location's IAM role does not trust S3 Access Grants",
@@ -86,6 +94,8 @@ HINTS = {
     "InvalidRequest": "S3 Access Grants does not take this target or duration",
     "RequestTimeTooSkewed": "set this machine's clock",
 }
+# STS has no code of its own for a wrong clock: it is SignatureDoesNotMatch, with a message that begins so.
+WRONG_CLOCK = ("Signature expired", "Signature not yet current")
 
 
 def refusal(error: ClientError | BotoCoreError) -> DenialKind | None:
@@ -120,13 +130,15 @@ def translated(error: ClientError | BotoCoreError, call: str, region: str, label
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", "no status")
         said = f"{asked}, failed with {code} ({status}): {one_line(details.get('Message', 'no message'))}"
         if code in CALLER:
+            wrong_clock = str(details.get("Message", "")).startswith(WRONG_CLOCK)
+            code = "RequestTimeTooSkewed" if wrong_clock else code
             hint = HINTS.get(code, "the caller's own credentials were not accepted: sign in again or renew them")
             return CallerCredentialsError(f"{said}; {hint}")
         return ServiceFailure(f"{said}; {HINTS.get(code, TRY_AGAIN)}")
     if isinstance(error, WRONG_SETTING):
         return ConfigurationError(f"{asked}, could not be made: {error}")
     if isinstance(error, UnreadableAnswer):
-        return MalformedAnswer(f"{asked}: {error}; is that S3 Control which answers at endpoint_url?")
+        return MalformedAnswer(f"{asked}: {error}; {WHO_ANSWERS}")
     if isinstance(error, (HTTPClientError, ConnectionError)):
         return Unreachable(f"{asked}, got no answer: {one_line(error)}; check the network, the proxy and endpoint_url")
     return ServiceFailure(f"{asked}, failed: {one_line(error)}; {TRY_AGAIN}")

@@ -48,7 +48,7 @@ def caller_grants(run: Run, memory: Memory, target: Target | None, region: str, 
 def _first_page(memory: Memory, target: Target | None, region: str, rules: Rules) -> Generator[Step, Any, First]:
     """Find the instance to ask as the vends do, the caller's own and those shared with it before anybody else's."""
     if target is None:
-        account_id = rules.config.account_id or (yield from caller_account(memory, region, rules))
+        account_id = rules.config.account_id or (yield from caller_account(memory, region, rules, "for all buckets"))
         return (yield from _begin(account_id, region, "", memory, rules))
     with memory.lock:
         facts = memory.bucket(target.bucket)
@@ -58,7 +58,7 @@ def _first_page(memory: Memory, target: Target | None, region: str, rules: Rules
     known = rules.config.account_id or facts.accounts.get(region)
     if known is not None:
         return (yield from _begin(known, region, target.bucket, memory, rules))
-    caller = yield from caller_account(memory, region, rules)
+    caller = yield from caller_account(memory, region, rules, f"for bucket {target.bucket!r}")
     if rules.knows_everywhere():
         try:
             first = yield from _begin(caller, region, target.bucket, memory, rules)

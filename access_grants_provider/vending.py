@@ -16,12 +16,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .cache import Vended
 from .config import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS
 from .exceptions import ConfigurationError, MalformedAnswer
-from .failures import refusal, refuses_duration, translated
+from .failures import WHO_ANSWERS, refusal, refuses_duration, translated
 from .memory import DENIAL_SECONDS, Denial, Memory
 from .scopes import GrantScope, MalformedScope
 from .steps import Answer, Ask, Rules, Step, Vend
 
-__all__ = ["Found", "account_in", "ask_account", "is_account", "searches_everywhere"]
+__all__ = ["Found", "account_in", "ask_account", "is_account", "purpose_of", "searches_everywhere"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +53,7 @@ def ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: R
     except (ClientError, BotoCoreError) as error:
         kind = refusal(error)
         if kind is None:
-            what = f"for {ask.permission} on {str(ask.target)!r} ({ask.operation})"
-            raise translated(error, "s3:GetDataAccess", region, memory.label, what) from error
+            raise translated(error, "s3:GetDataAccess", region, memory.label, purpose_of(ask)) from error
         if kind == "no instance":
             # The instance may have moved: what is remembered of its account is worth nothing now.
             with memory.lock:
@@ -66,7 +65,7 @@ def ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: R
         else:
             reason = f"the caller ({memory.label}) may not call s3:GetDataAccess of account {account_id} in {region}"
         return Denial(kind, reason, rules.clock() + DENIAL_SECONDS, account_id, region)
-    return _read_answer(answer, account_id, region, ask, rules)
+    return _read_answer(answer, account_id, region, memory.label, ask, rules)
 
 
 def _seconds(ask: Ask, rules: Rules) -> int | None:
@@ -80,13 +79,13 @@ def _seconds(ask: Ask, rules: Rules) -> int | None:
     return min(MAX_DURATION_SECONDS, max(MIN_DURATION_SECONDS, math.ceil(2 * ask.lasting)))
 
 
-def _read_answer(answer: Answer, account_id: str, region: str, ask: Ask, rules: Rules) -> Vended:
+def _read_answer(answer: Answer, account_id: str, region: str, label: str, ask: Ask, rules: Rules) -> Vended:
     """Check an answer before anything of it is kept. Raises :class:`MalformedAnswer`."""
-    where = f"s3:GetDataAccess in {region} answered {ask.permission} on {str(ask.target)!r} with"
+    where = f"s3:GetDataAccess in {region} answered {ask.permission} on {str(ask.target)!r}, asked as {label}, with"
     if answer.signer is None:
-        raise MalformedAnswer(f"{where} incomplete credentials")
+        raise MalformedAnswer(f"{where} incomplete credentials; {WHO_ANSWERS}")
     if answer.expiration is None:
-        raise MalformedAnswer(f"{where} credentials without an Expiration")
+        raise MalformedAnswer(f"{where} credentials without an Expiration; {WHO_ANSWERS}")
     now = rules.clock()
     if answer.expiration.timestamp() <= now:
         ended = answer.expiration.isoformat()
@@ -99,9 +98,9 @@ def _read_answer(answer: Answer, account_id: str, region: str, ask: Ask, rules: 
         try:
             scope = GrantScope.parse(answer.matched or "")
         except MalformedScope as error:
-            raise MalformedAnswer(f"{where} a malformed MatchedGrantTarget: {error}") from None
+            raise MalformedAnswer(f"{where} a malformed MatchedGrantTarget: {error}; {WHO_ANSWERS}") from None
         if not scope.covers(ask.target):
-            raise MalformedAnswer(f"{where} the grant {str(scope)!r}, which does not hold it")
+            raise MalformedAnswer(f"{where} the grant {str(scope)!r}, which does not hold it; {WHO_ANSWERS}")
     return Vended.fresh(
         ask.permission,
         scope,
@@ -112,6 +111,11 @@ def _read_answer(answer: Answer, account_id: str, region: str, ask: Ask, rules: 
         now=now,
         fell_short_of=ask.lasting if answer.expiration.timestamp() < now + ask.lasting else 0,
     )
+
+
+def purpose_of(ask: Ask) -> str:
+    """Return what a call was made for, as errors say it: ``"for READ on 's3://b/k' (GetObject)"``."""
+    return f"for {ask.permission} on {str(ask.target)!r} ({ask.operation})"
 
 
 def account_in(arn: object) -> str | None:
