@@ -14,6 +14,8 @@ import pytest
 
 from access_grants_provider.testing import LocalAccessGrants
 
+from .fault_table import counted as fault_counts
+
 EDGES = ("botocore", "aiobotocore")
 INSTALLED = tuple(name for name in EDGES if find_spec(name) is not None)
 
@@ -66,3 +68,8 @@ def register(edge: Any, register: Callable[..., Any]) -> Callable[..., Any]:
         return provider if bare is target else edge.provider(provider)
 
     return registered
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in fault_counts(config.stash):
+        terminalreporter.write_line(line)
