@@ -20,6 +20,7 @@ from .exceptions import AccessDenied, NoInstance, PermissionMissing, ServiceFail
 from .failures import concerns_all, same_failure
 from .flights import flight_key, single
 from .memory import Denial, Flight, FlightKey, Memory
+from .outages import end_outage, note_failure, spared
 from .steps import Ask, Rules, Step, Wait
 
 __all__ = ["Verdict", "decide", "denied", "find", "nearer_grant", "refused"]
@@ -59,7 +60,7 @@ def decide(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, Verdi
     Raises :class:`ServiceFailure` where Access Grants fails and the options do not say ``fallback="always"``.
     """
     try:
-        found, source = yield from find(memory, ask, rules)
+        found, source = yield from find(memory, ask, rules, spare=rules.config.fallback == "always")
     except ServiceFailure as failure:
         if rules.config.fallback != "always":
             raise
@@ -117,8 +118,13 @@ def nearer_grant(memory: Memory, ask: Ask, used: Vended, rules: Rules) -> Genera
         yield Wait(flight)
 
 
-def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
-    """Return credentials or a denial: take what is remembered, wait for who is asking already, or ask."""
+def find(
+    memory: Memory, ask: Ask, rules: Rules, spare: bool = False
+) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
+    """Return credentials or a denial: take what is remembered, wait for who is asking already, or ask.
+
+    ``spare``: during an :mod:`outage <.outages>` don't ask, and raise the failure that is remembered.
+    """
     waited_for: set[FlightKey] = set()
     while True:
         now = rules.clock()
@@ -135,6 +141,11 @@ def find(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, tuple[V
                     denial = memory.denial(ask.permission, ask.target, now)
                     if denial is not None:
                         return denial, "cache"
+                failure = spared(memory, ask, now) if spare else None
+                if failure is not None:
+                    if held is not None and usable:
+                        return held, "cache"
+                    raise failure
                 flight = memory.board(key, mine)
             # Coming again in the middle of one's own call, one asks alone rather than wait for oneself.
             if flight is mine or flight.leader == mine.leader:
@@ -153,8 +164,12 @@ def _lead(
     try:
         found = yield from vend(memory, ask, rules, held)
         mine.landed = True
+        known = isinstance(found, Vended) and (found is held or found.recalled)
+        if not known:
+            end_outage(memory, ask)
     except ServiceFailure as failure:
         mine.failure = failure
+        note_failure(memory, ask, failure, rules)
         if held is None or rules.clock() >= held.renew_at:
             raise
         _keep(held, str(failure), rules)
@@ -162,7 +177,6 @@ def _lead(
     if isinstance(found, Denial) and held is not None and rules.clock() < held.renew_at:
         _keep(held, found.reason, rules)
         return held, "cache"
-    known = isinstance(found, Vended) and (found is held or found.recalled)
     return found, "cache" if known else "vended"
 
 

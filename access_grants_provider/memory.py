@@ -148,6 +148,7 @@ class Memory:
         "flights",
         "label",
         "lock",
+        "outages",
         "rechecks",
     )
 
@@ -159,6 +160,7 @@ class Memory:
         self.denials: dict[tuple[Permission, Target], Denial] = {}
         self.buckets: dict[str, BucketFacts] = {}
         self.flights: dict[FlightKey, Flight] = {}
+        self.outages: dict[str, Any] = {}  # by region, an Outage of :mod:`.outages`
         self.rechecks: dict[tuple[Permission, GrantScope], tuple[float, set[Target]]] = {}
 
     def warm(self, permission: Permission, target: Target, now: float) -> Vended | None:

@@ -14,7 +14,7 @@ import access_grants_provider
 PACKAGE = Path(access_grants_provider.__file__).parent
 # Each may import what stands before it, the standard library and botocore.exceptions. Nothing else.
 CORE = ["exceptions", "scopes", "operations", "decision", "config", "cache", "forks", "memory", "failures", "steps",
-        "flights", "sharing", "vending", "asking", "flow", "listing"]  # fmt: skip
+        "outages", "flights", "sharing", "vending", "asking", "flow", "listing"]  # fmt: skip
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
 PUBLIC = {
     "AccessGrantsConfig",
