@@ -20,11 +20,10 @@ from aiobotocore.session import AioSession
 from aiobotocore.utils import create_nested_client
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from .answers import VendedCredentials, decision_of
-from .calls import NOBODY, Call, answer_of_error, hook_internal_client, read_timestamp
+from .calls import NOBODY, PARSER_ERRORS, Call, answer_of_error, hook_internal_client, read_timestamp
 from .clients import withhold_credentials_from_logs
 from .decision import Decision
 from .exceptions import ConfigurationError
@@ -137,7 +136,9 @@ class TasksHook(ClientHook):
                 response = await getattr(client, call.method)(**call.parameters)
             except ClientError as error:
                 return answer_of_error(step, error)
-            except ResponseParserError:
+            except BotoCoreError:
+                raise
+            except PARSER_ERRORS:
                 response = None
             return self._answer(step, response)
 

@@ -17,13 +17,16 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from .config import AccessGrantsConfig
+from .failures import UnreadableAnswer
 from .scopes import SCHEME
 from .steps import Answer, BucketRegion, CallerAccount, CallerGrant, FindInstance, ListGrants, Page, Step, Vend
 
 __all__ = [
+    "PARSER_ERRORS",
     "Call",
     "ClientShape",
     "answer_of",
@@ -39,6 +42,10 @@ USER_AGENT = "access-grants-provider"
 GRANT_FIELDS = ("Permission", "GrantScope", "ApplicationArn")
 # What botocore needs to make a client that signs; never used, since each call brings its own credentials.
 NOBODY: dict[str, Any] = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
+
+# What botocore's parsers raise on an answer that is not AWS's: on what is no XML, on XML without the element they look
+# for (STS), on a time that is none. Some of its own errors are ValueErrors too, so those are let through first.
+PARSER_ERRORS = (ResponseParserError, KeyError, ValueError)
 
 # The suffixes of botocore's partitions.json, dual-stack and isolated partitions included.
 AWS_SUFFIXES = (
@@ -187,9 +194,10 @@ def answer_of(step: Step, response: Mapping[str, Any]) -> Any:
         return response.get("AccessGrantsInstanceArn")
     if isinstance(step, ListGrants):
         listed = response.get("CallerAccessGrantsList")
-        if listed is None:
-            return Page(None, response.get("NextToken"))
-        grants = [CallerGrant(*(entry.get(name) for name in GRANT_FIELDS)) for entry in listed]
+        if listed is None and "x-amz-request-id" not in _headers_of(response):
+            # Not an empty list but none, from somebody who is not AWS: nobody is told by it that there are no grants.
+            raise UnreadableAnswer
+        grants = [CallerGrant(*(entry.get(name) for name in GRANT_FIELDS)) for entry in listed or ()]
         return Page(grants, response.get("NextToken"))
     vended = response.get("Credentials") or {}
     keys: list[Any] = [vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
@@ -215,9 +223,12 @@ def answer_of_error(step: Step, error: ClientError) -> Any:
 
 
 def _region_in(response: Mapping[str, Any]) -> str | None:
-    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    region: str | None = headers.get("x-amz-bucket-region")
-    return region
+    return _headers_of(response).get("x-amz-bucket-region")
+
+
+def _headers_of(response: Mapping[str, Any]) -> Mapping[str, str]:
+    headers: Mapping[str, str] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
 
 
 def read_timestamp(value: Any) -> datetime | None:

@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from .answers import VendedCredentials, decision_of
 from .attempts import signing_region
-from .calls import answer_of_error
+from .calls import PARSER_ERRORS, answer_of_error
 from .crt import ClassicTransfers
 from .decision import Decision
 from .flow import Verdict
@@ -130,6 +129,8 @@ class ThreadsHook(ClientHook):
                 response = getattr(client, call.method)(**call.parameters)
             except ClientError as error:
                 return answer_of_error(step, error)
-            except ResponseParserError:
+            except BotoCoreError:
+                raise
+            except PARSER_ERRORS:
                 response = None
             return self._answer(step, response)

@@ -25,6 +25,7 @@ from access_grants_provider.calls import (
     is_aws_host,
 )
 from access_grants_provider.config import AccessGrantsConfig
+from access_grants_provider.failures import UnreadableAnswer
 from access_grants_provider.memory import Flight
 from access_grants_provider.scopes import GrantScope
 from access_grants_provider.steps import (
@@ -53,6 +54,9 @@ ON_OBJECT = {
 }
 ON_PREFIX = {"AccountId": ACCOUNT, "Target": "s3://sales/emea/*", "Permission": "WRITE", "Privilege": "Default"}
 LIST = {"AccountId": ACCOUNT, "GrantScope": "s3://sales"}
+
+
+OF_AWS = {"ResponseMetadata": {"HTTPHeaders": {"x-amz-request-id": "1"}}}
 
 
 @pytest.mark.parametrize(
@@ -140,15 +144,19 @@ def test_to_wait_is_no_call() -> None:
             },
             Page([("READ", "s3://sales/*", "NA"), (None, None, None)], "next"),  # type: ignore[list-item]
         ),
-        (ListGrants(ACCOUNT, REGION, "sales", False), {}, Page(None, None)),
         (ListGrants(ACCOUNT, REGION, "sales", False), {"CallerAccessGrantsList": []}, Page([], None)),
-        (ListGrants(ACCOUNT, REGION, "sales", False), {"CallerAccessGrantsList": None}, Page(None, None)),
+        (ListGrants(ACCOUNT, REGION, "sales", False), OF_AWS, Page([], None)),
     ],
 )
 def test_an_answer_reads_as_its_step_wants_it_and_what_is_missing_as_none(
     step: Step, response: dict[str, Any], answer: object
 ) -> None:
     assert answer_of(step, response) == answer
+
+
+def test_no_list_of_grants_at_all_from_somebody_who_is_not_aws_is_no_empty_list() -> None:
+    with pytest.raises(UnreadableAnswer):
+        answer_of(ListGrants(ACCOUNT, REGION, "sales", False), {"ResponseMetadata": {"HTTPHeaders": {}}})
 
 
 GIVEN = {"AccessKeyId": "ASIAVENDED", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": UNTIL}
