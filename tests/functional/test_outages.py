@@ -6,6 +6,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.config import Config
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def job(grants, register, alice):
     """Reads an object; ``job.provider`` is asked for its counts."""
     session = grants.session(alice)
     provider = register(session, fallback="always", account_id=grants.account_id)
-    s3 = session.client("s3")
+    s3 = session.client("s3", config=Config(retries={"total_max_attempts": 1}))
 
     def read(number=0):
         s3.get_object(Bucket="data", Key=f"in/{number}")["Body"].read()
