@@ -82,6 +82,9 @@ def _search(memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found
             if actual != region:
                 region = actual
                 found = yield from _ask_in(region, memory, facts, ask, rules)
+        else:
+            unknown = f"whether bucket {ask.target.bucket!r} is in another region could not be found out"
+            found = found._replace(reason=f"{found.reason} ({unknown})")
     if isinstance(found, Denial) and found.account_id is not None and may_look_up(region, facts, rules):
         # An instance may be shared by its resource policy alone, where InstanceScope=ALL does not reach.
         found = yield from _ask_owner(found, region, memory, facts, ask, rules)

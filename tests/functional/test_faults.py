@@ -229,6 +229,8 @@ def check_outcome(rig: Rig, cell: Cell, expected: Expected, error: BaseException
     else:
         assert signers == [(rig.identity.name, rig.identity.access_key_id)]
         assert decision.outcome == "fallback"
+        if cell.call == "HeadBucket" and cell.fault in ("timeout", "refused", "reset"):
+            assert "whether bucket 'data' is in another region could not be found out" in decision.reason
         check_words(rig, cell, expected, decision.reason)
     warnings = [one.getMessage() for one in caplog.records if f"s3://data/{rig.prefix}/" in one.getMessage()]
     if expected.outcome == "kept":

@@ -127,6 +127,12 @@ def test_whatever_else_aws_says_is_a_failure(aws_error: Make, code: str, status:
         assert part in str(ours)
 
 
+@pytest.mark.parametrize("words", ["Signature expired: 20261122T030000Z", "Signature not yet current: 2"])
+def test_a_wrong_clock_is_told_apart_where_sts_speaks_of_the_signature(aws_error: Make, words: str) -> None:
+    assert str(said(aws_error("SignatureDoesNotMatch", words, 403))).endswith("set this machine's clock")
+    assert "sign in again" in str(said(aws_error("SignatureDoesNotMatch", "The request signature does not match", 403)))
+
+
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
