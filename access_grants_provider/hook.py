@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["ClientHook", "Wanted"]
 
 logger = logging.getLogger(__name__)
-
 # Signatures that no grant's credentials can make: S3 Express sessions, multi-Region access points, bearer tokens.
 FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "bearer")
 
