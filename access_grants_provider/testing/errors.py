@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
@@ -52,6 +53,11 @@ STATUS_BY_CODE: Mapping[str, int] = {
 }
 
 
+# https://www.w3.org/TR/xml/#charsets
+NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+REPLACEMENT = "\ufffd"
+
+
 class Refusal(Exception):
     """A request that is answered with an error.
 
@@ -100,7 +106,8 @@ def _document(refusal: Refusal, service: str) -> str:
 
 
 def _element(name: str, text: str) -> str:
-    return f"<{name}>{escape(text)}</{name}>"
+    # A key may hold characters that XML has no way to write.
+    return f"<{name}>{escape(NOT_XML.sub(REPLACEMENT, text))}</{name}>"
 
 
 def access_denied(arn: str, action: str, resource: str, policy: str) -> Refusal:

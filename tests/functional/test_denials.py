@@ -248,3 +248,9 @@ def test_an_unreachable_s3_control_is_named(grants, register, alice):
     s3 = session.client("s3", config=Config(retries={"total_max_attempts": 1}, connect_timeout=1))
     with pytest.raises(Unreachable, match=r"s3:GetDataAccess in us-east-1 for READ on 's3://data/own/x'.*127.0.0.1:1"):
         s3.get_object(Bucket="data", Key="own/x")
+
+
+def test_a_key_that_xml_cannot_write_is_denied_like_any_other(grants, register, alice):
+    no_grant(grants, alice)
+    provider, _ = client(grants, register, alice)
+    assert provider.explain("get_object", Bucket="data", Key="a\x01b\x1fc").outcome == "fallback"
