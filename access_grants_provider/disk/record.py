@@ -50,6 +50,7 @@ class Record:
     """One set of vended credentials. ``expiration`` and ``vended_at`` are seconds since the epoch.
 
     ``scope`` is not kept as text: ``s3://b/a*`` may be the prefix ``a`` or, under privilege Minimal, the object ``a*``.
+    ``vended_at`` makes no difference between two: who drops credentials knows them, and not when a process got them.
     """
 
     permission: Permission
@@ -58,7 +59,7 @@ class Record:
     region: str
     privilege: str
     expiration: float
-    vended_at: float
+    vended_at: float = field(compare=False)
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     token: str = field(repr=False)

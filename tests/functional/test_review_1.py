@@ -1,0 +1,51 @@
+"""What a review found in ``cache="disk"``, beside what ``test_disk_cache.py`` holds."""
+
+from __future__ import annotations
+
+import pytest
+
+LIFE = 400  # seconds: the advisory window opens after 300, the mandatory one after 350
+
+
+@pytest.fixture
+def alice(grants):
+    alice = grants.identity("alice")
+    grants.grant(alice, "s3://data/a/*", "READWRITE")
+    grants.put("s3://data/a/x", b"1")
+    grants.lifetime = LIFE
+    return alice
+
+
+@pytest.fixture
+def process(grants, register):
+    def start(identity):
+        session = grants.session(identity)
+        return register(session, cache="disk"), session.client("s3")
+
+    return start
+
+
+def get(s3, key="a/x") -> bytes:
+    return s3.get_object(Bucket="data", Key=key)["Body"].read()
+
+
+def test_what_s3_refuses_later_than_it_was_vended_is_recalled_by_nobody(grants, alice, process, clock, control):
+    _, first = process(alice)
+    get(first)
+    clock.forward(1)
+    control()
+    grants.fail("GetObject", "ExpiredToken", status=400, times=1)
+    assert get(first) == b"1"
+    assert "GetDataAccess" in control()
+
+
+def test_what_another_process_recalled_and_s3_refuses_is_recalled_by_nobody(grants, alice, process, clock, control):
+    get(process(alice)[1])
+    clock.forward(1)
+    _, second = process(alice)
+    get(second)
+    clock.forward(1)
+    control()
+    grants.fail("GetObject", "ExpiredToken", status=400, times=1)
+    assert get(second) == b"1"
+    assert "GetDataAccess" in control()
