@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
@@ -33,9 +34,15 @@ from .memory import Flight
 from .provider import AccessGrantsProvider
 from .requester import Requester
 from .scopes import Permission, Target
-from .steps import ON_DISK, Guarded, Rules, Step, Wait
+from .steps import ON_DISK, Guard, Guarded, Rules, Step, Wait
+
+if TYPE_CHECKING:
+    from .processes import Processes
 
 __all__ = ["TasksHook"]
+
+# How often a task looks whether another process is done.
+POLL_SECONDS = 0.025
 
 Returned = TypeVar("Returned")
 
@@ -143,19 +150,48 @@ class TasksHook(ClientHook):
             return self._answer(step, response)
 
     async def _perform_on_disk(self, step: Step, requester: Requester) -> Any:
-        processes, abandoned = self._processes(), False
+        processes = self._processes()
+        if isinstance(step, Guard):
+            return await self._guard(processes, step, requester)
+        return await _running().in_thread(lambda: processes.perform(step, requester))
 
-        def perform() -> Any:
-            answer = processes.perform(step, requester)
-            if abandoned and isinstance(answer, Guarded) and answer.lock is not None:
-                answer.lock.release()
+    async def _guard(self, processes: Processes, step: Guard, requester: Requester) -> Guarded:
+        """Wait for a lock in this task. In threads, of which asyncio has few, all might wait for what needs one."""
+        running, waited, started = _running(), False, time.monotonic()
+        while True:
+            guarded = await self._try_lock(processes, step._replace(patient=False), requester)
+            waited = waited or guarded.waited
+            if guarded.lock is not None or not (guarded.waited and step.patient):
+                return guarded._replace(waited=waited)
+            if time.monotonic() - started >= processes.lock_seconds:
+                processes.waited_in_vain(processes.lock_seconds)
+                return guarded
+            await running.pause(POLL_SECONDS)
+
+    async def _try_lock(self, processes: Processes, step: Guard, requester: Requester) -> Guarded:
+        answers: list[Guarded] = []
+        abandoned = False
+
+        def let_go() -> None:
+            # By pop(), of the two threads that may come here one gets the answer.
+            with contextlib.suppress(IndexError):
+                lock = answers.pop().lock
+                if lock is not None:
+                    lock.release()
+
+        def attempt() -> Guarded:
+            answer: Guarded = processes.perform(step, requester)
+            answers.append(answer)
+            if abandoned:
+                let_go()
             return answer
 
         try:
-            return await _running().in_thread(perform)
+            return await _running().in_thread(attempt)
         except BaseException:
-            # Cancelled: the thread goes on by itself, and nobody takes the lock that it may get.
+            # Cancelled: the thread goes on by itself, or is done already, and nobody takes the lock that it got.
             abandoned = True
+            let_go()
             raise
 
     async def _client(self, call: Call) -> Any:
@@ -212,6 +248,9 @@ class _OnAsyncio:
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.to_thread(work)
 
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def landing(self, flight: Flight) -> None:
         landed = asyncio.Event()
 
@@ -242,6 +281,9 @@ class _OnTrio:
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         return await self._trio.to_thread.run_sync(work)
+
+    async def pause(self, seconds: float) -> None:
+        await self._trio.sleep(seconds)
 
     async def landing(self, flight: Flight) -> None:
         landed = self._trio.Event()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from botocore.credentials import Credentials
 
 from .cache import Vended
 from .config import AccessGrantsConfig
-from .disk import DiskCache, Record, context_digest, default_folder, requester_digest
+from .disk import DiskCache, DiskLock, Record, context_digest, default_folder, requester_digest
 from .requester import Requester
 from .steps import Forget, Guard, Guarded, Keep, Recall, Step
 
@@ -20,12 +22,17 @@ __all__ = ["Processes"]
 # Two local services are two worlds, whose keys may be the same.
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_S3_CONTROL", "AWS_ENDPOINT_URL_STS")
 
+# The locks this process holds, for whichever provider.
+_held: weakref.WeakValueDictionary[Path, DiskLock] = weakref.WeakValueDictionary()
+
 
 class Processes:
     """The other processes of this user on this machine, as far as credentials go. Safe for threads."""
 
     def __init__(self, config: AccessGrantsConfig, clock: Callable[[], float]) -> None:
         self._disk = DiskCache(default_folder(), clock)
+        self.lock_seconds = self._disk.lock_seconds
+        self.waited_in_vain = self._disk.waited_in_vain
         self._clock = clock
         self._privilege = config.privilege
         self._context = context_digest(config, *(os.environ.get(name) for name in ENDPOINTS))
@@ -56,9 +63,16 @@ class Processes:
     def _guard(self, who: bytes, step: Guard) -> Guarded:
         lock = self._disk.lock(who, self._context, step.key, seconds=0)
         waited = not lock.held
+        holder = _held.get(lock.path) if waited else None
+        if holder is not None and holder.held and holder.lane is not step.lane:
+            # This very process, in an event loop that may stand still until we are done, or waiting for one.
+            return Guarded(None, waited=False)
         if waited and step.patient:
             lock = self._disk.lock(who, self._context, step.key)
-        return Guarded(lock if lock.held else None, waited)
+        if not lock.held:
+            return Guarded(None, waited)
+        lock.lane, _held[lock.path] = step.lane, lock
+        return Guarded(lock, waited)
 
     def _record(self, vended: Vended) -> Record:
         signer = vended.signer

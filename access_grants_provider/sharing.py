@@ -48,7 +48,7 @@ def shared(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None, ask_aws
             key = wanted
             now = rules.clock()
             serving = stale if stale is not None and stale.refresh_at <= now < stale.renew_at else None
-            guarded: Guarded = yield Guard(key, patient=serving is None)
+            guarded: Guarded = yield Guard(key, serving is None, rules.lane)
             lock, waited = guarded
             if lock is None and serving is not None:
                 # Never past the mandatory window: a warm request looks at nothing else.

@@ -127,11 +127,12 @@ class Recall(NamedTuple):
 class Guard(NamedTuple):
     """Take the lock of a flight among processes; the answer is a :class:`Guarded`.
 
-    ``patient``: wait for it, for a limited time. ``key`` is the flight's, without its lane.
+    ``patient``: wait for it, for a limited time. ``key`` is the flight's, without its ``lane``.
     """
 
     key: FlightKey
     patient: bool
+    lane: object = None
 
 
 class Guarded(NamedTuple):

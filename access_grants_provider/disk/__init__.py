@@ -1,10 +1,12 @@
 """The cache on disk that the processes of one user on one machine share. Needs the extra ``disk``."""
 
 from .cache import DiskCache, default_folder
+from .lock import DiskLock
 from .record import Entry, Record, context_digest, requester_digest, requester_label
 
 __all__ = [
     "DiskCache",
+    "DiskLock",
     "Entry",
     "Record",
     "context_digest",

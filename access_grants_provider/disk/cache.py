@@ -89,7 +89,7 @@ class DiskCache:
         # A later chdir() must not move it.
         self.folder = Path(os.path.abspath(folder))
         self._clock = clock
-        self._lock_seconds = lock_seconds
+        self.lock_seconds = lock_seconds
         self._sweep_at = 0.0
         parent = self.folder.parent
         self._own = (parent, self.folder) if parent.name == OWN_FOLDER else (self.folder,)
@@ -154,7 +154,7 @@ class DiskCache:
         ``key`` that is not the same in every process.
         """
         lock = DiskLock(self.folder / LOCKS / (lock_name(requester, context, key) + LOCK))
-        seconds = self._lock_seconds if seconds is None else seconds
+        seconds = self.lock_seconds if seconds is None else seconds
         deadline = time.monotonic() + seconds
         made, missing = False, 0
         with self._tolerant(missing=True):
@@ -175,12 +175,16 @@ class DiskCache:
                     break
                 time.sleep(wait)
             if seconds > 0:
-                self._say(
-                    "lock",
-                    f"another process has asked for the same credentials for {seconds:g} s; "
-                    "asking too. Should this come again, one of your processes hangs",
-                )
+                self.waited_in_vain(seconds)
         return lock
+
+    def waited_in_vain(self, seconds: float) -> None:
+        """Say that a lock was waited for and that one goes on without."""
+        self._say(
+            "lock",
+            f"another process has asked for the same credentials for {seconds:g} s; "
+            "asking too. Should this come again, one of your processes hangs",
+        )
 
     def clear(self, requester: bytes | None) -> int:
         """Remove what is kept for a requester, or for all (None), and return how many records that were.

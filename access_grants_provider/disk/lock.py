@@ -40,7 +40,9 @@ class DiskLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
+        # What the holder notes of its event loop, for others in its process.
+        self.lane: object = None
         self._package = filelock_package()
         # Not bound to a thread: a flight may end in another one than it began in.
         self._lock = self._package.FileLock(str(path), mode=0o600, thread_local=False)
@@ -57,11 +59,11 @@ class DiskLock:
         Raises :class:`Refused` for what is no lock file or where the file system knows no locks, and :class:`OSError`.
         """
         # filelock would make a folder that is missing, and make it open to others.
-        check_folder(self._path.parent)
+        check_folder(self.path.parent)
         try:
             # filelock opens through links before 3.20.
-            if not stat.S_ISREG(os.lstat(self._path).st_mode):
-                raise Refused(f"{self._path} is no lock file; remove it")
+            if not stat.S_ISREG(os.lstat(self.path).st_mode):
+                raise Refused(f"{self.path} is no lock file; remove it")
         except FileNotFoundError:
             pass
         try:
@@ -70,7 +72,7 @@ class DiskLock:
         except self._package.Timeout:
             return False
         except NotImplementedError:
-            raise Refused(f"{self._path.parent} is on a file system without locks; use a folder on another") from None
+            raise Refused(f"{self.path.parent} is on a file system without locks; use a folder on another") from None
         if self._removes_files() and not self._is_in_place():
             self._lock.release()
             return False
@@ -81,7 +83,7 @@ class DiskLock:
         try:
             if self.held and self._removes_files() and self._is_in_place():
                 with contextlib.suppress(OSError):
-                    os.unlink(self._path)
+                    os.unlink(self.path)
         finally:
             # A file system that fails here opens the lock when the file is closed.
             with contextlib.suppress(OSError):
@@ -95,7 +97,7 @@ class DiskLock:
         """Tell whether the locked file is the one that others find under its name."""
         descriptor = self._lock._context.lock_file_fd
         try:
-            return descriptor is not None and os.path.samestat(os.fstat(descriptor), os.lstat(self._path))
+            return descriptor is not None and os.path.samestat(os.fstat(descriptor), os.lstat(self.path))
         except FileNotFoundError:
             return False
 
