@@ -6,8 +6,10 @@ signed within the call. Rests on botocore making a class for each client; a POST
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime, timezone
@@ -62,9 +64,7 @@ def _noting(generate: Callable[..., Any]) -> Callable[..., Any]:
     def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
         call = signature.bind(*args, **kwargs)
         call.apply_defaults()
-        seconds = call.arguments.get("ExpiresIn")
-        # botocore has its own word on anything else.
-        return float(seconds) if isinstance(seconds, (int, float)) else 0
+        return _seconds(call.arguments.get("ExpiresIn"))
 
     if inspect.iscoroutinefunction(generate):
 
@@ -74,7 +74,9 @@ def _noting(generate: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return await generate(*args, **kwargs)
             finally:
-                _expires_in.reset(token)
+                # What is collected half-way is closed in somebody else's context, where there is nothing to undo.
+                with contextlib.suppress(ValueError):
+                    _expires_in.reset(token)
 
         return noting_async
 
@@ -87,3 +89,13 @@ def _noting(generate: Callable[..., Any]) -> Callable[..., Any]:
             _expires_in.reset(token)
 
     return noting
+
+
+def _seconds(given: Any) -> float:
+    """Read what botocore writes into the URL as it is, a text or another library's number; 0 for no length of time."""
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError, OverflowError):
+        # botocore and S3 have their own word on that.
+        return 0
+    return seconds if math.isfinite(seconds) else 0

@@ -47,7 +47,8 @@ def shared(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None, ask_aws
                 lock.release()
             key = wanted
             now = rules.clock()
-            serving = stale if stale is not None and stale.refresh_at <= now < stale.renew_at else None
+            renewing = stale is not None and stale.refresh_at <= now < stale.renew_at
+            serving = stale if renewing and stale is not None and stale.lasts(ask.lasting, now) else None
             guarded: Guarded = yield Guard(key, serving is None, rules.lane)
             lock, waited = guarded
             if lock is None and serving is not None:
