@@ -109,6 +109,9 @@ def nearer_grant(memory: Memory, ask: Ask, used: Vended, rules: Rules) -> Genera
             if flight is mine:
                 try:
                     found = yield from vend(memory, ask, rules, used)
+                    if isinstance(found, Vended) and found.recalled and found.scope == used.scope:
+                        # Another process has merely renewed what S3 has refused; nobody was asked for what is nearer.
+                        found = yield from vend(memory, ask, rules, found)
                 except ServiceFailure as failure:
                     logger.warning("S3 refused %s under the grant %r, and %s", ask.operation, str(used.scope), failure)
                     return False

@@ -49,3 +49,19 @@ def test_what_another_process_recalled_and_s3_refuses_is_recalled_by_nobody(gran
     grants.fail("GetObject", "ExpiredToken", status=400, times=1)
     assert get(second) == b"1"
     assert "GetDataAccess" in control()
+
+
+def test_a_nearer_grant_is_asked_for_though_another_process_has_renewed_the_wide_one(
+    grants, alice, process, clock, control
+):
+    _, first = process(alice)
+    get(first)
+    clock.forward(301)
+    # Longer than the first's, so that the first takes it over.
+    get(process(alice)[1])
+    clock.forward(-200)
+    grants.grant(alice, "s3://data/a/x", "READ")
+    control()
+    grants.fail("GetObject", "AccessDenied", status=403, times=1)
+    assert get(first) == b"1"
+    assert control() == ["GetDataAccess"]
