@@ -56,7 +56,6 @@ class TasksHook(ClientHook):
         super().__init__(provider, client)
         private: Any = client
         self._endpoint: Any = private._endpoint
-        self._session: AioSession | None = None
         self._clients: dict[tuple[str, str, str | None], Any] = {}
         self._making: Any = None
 
@@ -187,12 +186,13 @@ class TasksHook(ClientHook):
             return answer
 
         try:
-            return await _running().in_thread(attempt)
+            guarded: Guarded = await _running().in_thread(attempt)
         except BaseException:
             # Cancelled: the thread goes on by itself, or is done already, and nobody takes the lock that it got.
             abandoned = True
             let_go()
             raise
+        return guarded
 
     async def _client(self, call: Call) -> Any:
         """Return the client for a call, made on the first need."""
@@ -220,17 +220,17 @@ class TasksHook(ClientHook):
         config = self._shape.config(AioConfig, http_session_cls=type(self._endpoint.http_session))
         place = {"region_name": region, "endpoint_url": endpoint_url, "verify": self._shape.verify}
         # It leaves its block without a request made through an HTTP session of its own.
-        async with create_nested_client(self._own_session(), service, config=config, **place, **NOBODY) as client:
+        async with create_nested_client(self._new_session(), service, config=config, **place, **NOBODY) as client:
             return client
 
-    def _own_session(self) -> AioSession:
-        if self._session is None:
-            withhold_credentials_from_logs()
-            self._session = AioSession(profile=self.provider.profile)
-            self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
-            if self.loader is not None:
-                self._session.register_component("data_loader", self.loader)
-        return self._session
+    def _new_session(self) -> AioSession:
+        """Return one for this client alone: the thread of a cancelled task may still be making another, in its own."""
+        withhold_credentials_from_logs()
+        session = AioSession(profile=self.provider.profile)
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
+        if self.loader is not None:
+            session.register_component("data_loader", self.loader)
+        return session
 
 
 class _OnAsyncio:

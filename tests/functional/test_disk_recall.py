@@ -1,4 +1,4 @@
-"""What a review found in ``cache="disk"``, beside what ``test_disk_cache.py`` holds."""
+"""What is recalled from disk after S3 or another process has had a word, beside what ``test_disk_cache.py`` holds."""
 
 from __future__ import annotations
 

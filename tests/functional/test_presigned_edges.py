@@ -1,4 +1,4 @@
-"""What a review found in presigning, beside what ``test_presigned.py`` holds."""
+"""Presigning with odd lengths of time, beside renewals and in odd contexts."""
 
 from __future__ import annotations
 

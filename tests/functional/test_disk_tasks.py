@@ -1,4 +1,4 @@
-"""What a review found in how tasks wait for other processes, under ``cache="disk"``."""
+"""How tasks wait for other processes under ``cache="disk"``: without threads, and never for their own loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import boto3
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
-from access_grants_provider.disk import DiskCache
+from access_grants_provider import aio
 from access_grants_provider.plugin import _registry
 from access_grants_provider.processes import Processes
 
@@ -107,11 +107,13 @@ def test_a_task_that_waits_for_another_process_can_be_cancelled_and_keeps_no_thr
 
 
 def test_a_task_cancelled_just_when_it_gets_the_lock_leaves_it_to_others(grants, register, alice, monkeypatch):
-    taken = threading.Event()
+    taken, answers = threading.Event(), []
     guard = Processes._guard
 
     def told(*args):
         answer = guard(*args)
+        # Held here, so that it is not let go of by being collected.
+        answers.append(answer)
         taken.set()
         return answer
 
@@ -187,3 +189,35 @@ def test_a_blocked_loop_makes_nobody_wait_for_its_lock(grants, register, alice, 
     finally:
         for provider in list(_registry.autoloaded.values()):
             provider.unregister()
+
+
+def test_a_client_that_a_cancelled_task_is_still_making_shares_no_session_with_the_next_one(
+    grants, register, alice, monkeypatch
+):
+    """botocore's sessions are not safe for threads, and the thread of a cancelled task goes on."""
+    sessions, entered, go_on = [], threading.Event(), threading.Event()
+    create = aio.create_nested_client
+
+    def slow(session, *args, **kwargs):
+        sessions.append(session)
+        if len(sessions) == 1:
+            entered.set()
+            go_on.wait(SOON)
+        return create(session, *args, **kwargs)
+
+    monkeypatch.setattr(aio, "create_nested_client", slow)
+
+    async def main():
+        session = session_of(alice)
+        register(session)
+        async with session.create_client("s3") as s3:
+            first = asyncio.create_task(read(s3, "a/x"))
+            await asyncio.to_thread(entered.wait, SOON)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            assert await read(s3, "a/x") == b"a"
+            go_on.set()
+
+    asyncio.run(main())
+    assert all(one is not sessions[0] for one in sessions[1:])
