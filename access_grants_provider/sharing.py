@@ -40,7 +40,7 @@ def shared(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None, ask_aws
             recalled = yield from _recall(memory, ask, rules, stale)
             if recalled is not None:
                 return recalled
-            wanted = flight_key(memory, ask, stale, frozenset(), rules)[1:]
+            wanted = _key(memory, ask, stale, rules)
             if wanted == key:
                 break
             if lock is not None:
@@ -59,7 +59,7 @@ def shared(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None, ask_aws
                 recalled = yield from _recall(memory, ask, rules, stale)
                 if recalled is not None:
                     return recalled
-                if lock is not None and flight_key(memory, ask, stale, frozenset(), rules)[1:] == key:
+                if lock is not None and _key(memory, ask, stale, rules) == key:
                     lock.release()
                     lock = None
         try:
@@ -98,6 +98,12 @@ def _recall(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Gen
     if found is None or found is stale or now >= found.refresh_at or not found.lasts(ask.lasting, now):
         return None
     return found
+
+
+def _key(memory: Memory, ask: Ask, stale: Vended | None, rules: Rules) -> FlightKey:
+    """Return the key of the flight among processes: a lane means something in this process only."""
+    with memory.lock:
+        return flight_key(memory, ask, stale, frozenset(), rules)[1:]
 
 
 def _usable(memory: Memory, ask: Ask, rules: Rules) -> Vended | None:
