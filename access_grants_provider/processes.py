@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 from .cache import Vended
 from .config import AccessGrantsConfig
 from .disk import DiskCache, DiskLock, Record, context_digest, default_folder, requester_digest
+from .memory import MAX_REQUESTERS
 from .requester import Requester
 from .steps import Forget, Guard, Guarded, Keep, Recall, Step
 
@@ -48,6 +49,9 @@ class Processes:
     def perform(self, step: Step, requester: Requester) -> Any:
         """Perform a step on disk, for somebody. Waits for other processes only for a patient :class:`Guard`."""
         who = requester.in_every_process(requester_digest)
+        if len(self._met) >= MAX_REQUESTERS:
+            # Credentials that rotate come without an end; those of long ago have left nothing on disk by now.
+            self._met.clear()
         self._met.add(who)
         if isinstance(step, Recall):
             records = self._disk.recall(who, self._context, step.bucket)
