@@ -173,7 +173,7 @@ def expected(cell: Cell, one_call: bool, counts_bytes: bool) -> Expected:
     """Return what shall happen in a cell.
 
     ``one_call``: botocore's GetDataAccess knows InstanceScope (1.44), so the instance is looked up only after a no.
-    ``counts_bytes``: the HTTP client notices that a body is shorter than promised (aiohttp).
+    ``counts_bytes``: the HTTP client notices that a body is shorter than promised (aiohttp, botocore 1.39).
     """
     effect = _first(FAULT_RULES, cell.call, cell.fault)
     if cell.fault == "cut off" and effect == "nonsense" and counts_bytes:
@@ -241,7 +241,7 @@ def page() -> str:
         "Nothing: what Access Grants said stands, for the call is only a hint where else to ask, or which keys need",
         "not be asked for. `GetAccessGrantsInstanceForPrefix` is asked only after a no; with a botocore before 1.44 it",
         "is asked before the first GetDataAccess, and its 404 is then `NoInstance`. A body that is cut off is",
-        "`MalformedAnswer` with botocore, `Unreachable` with aiobotocore.",
+        "`MalformedAnswer` with botocore; `Unreachable` with aiobotocore and with an old botocore (1.39).",
         "",
         "Where a call is not made (warm; GetCallerIdentity after the first), 500 and timeout are tried for all faults.",
         "",

@@ -15,6 +15,7 @@ from access_grants_provider.cache import Vended
 from access_grants_provider.calls import answer_of
 from access_grants_provider.config import AccessGrantsConfig
 from access_grants_provider.exceptions import AccessGrantsError, MalformedAnswer
+from access_grants_provider.failures import UnreadableAnswer
 from access_grants_provider.listing import caller_grants
 from access_grants_provider.memory import Denial, Memory, Store
 from access_grants_provider.scopes import GrantScope
@@ -77,7 +78,11 @@ def drive(steps: Generator[Any, Any, Any], answers: dict[type, Any]) -> Any:
             reply = answers[type(step)]
             if isinstance(reply, list):
                 reply = reply.pop(0) if reply else {}
-            step = steps.throw(reply) if isinstance(reply, Exception) else steps.send(answer_of(step, reply))
+            try:
+                read = reply if isinstance(reply, Exception) else answer_of(step, reply)
+            except UnreadableAnswer as error:
+                read = error
+            step = steps.throw(read) if isinstance(read, Exception) else steps.send(read)
     except StopIteration as done:
         return done.value
     raise AssertionError("it never ends")
