@@ -203,10 +203,6 @@ def _learn_grants(
     try:
         for _ in range(MAX_PAGES):
             page: Page = yield step
-            if page.grants is None:
-                # An empty answer is not the answer "none": it would refuse every key of the bucket.
-                logger.debug("the list of the caller's grants in bucket %r came without a list", bucket)
-                return
             listed += [(permission, GrantScope.parse(scope)) for permission, scope, *_ in page.grants]
             if page.token is None:
                 if all(permission in PERMISSIONS for permission, _ in listed):

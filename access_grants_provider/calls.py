@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
@@ -35,6 +35,7 @@ __all__ = [
     "hook_internal_client",
     "is_aws_host",
     "read_timestamp",
+    "response_of",
 ]
 
 SIGNED_AS = "AccessGrantsSignedAs"
@@ -182,6 +183,20 @@ def _vend_parameters(step: Vend, config: AccessGrantsConfig) -> dict[str, Any]:
     if step.everywhere:
         wanted["InstanceScope"] = "ALL"
     return wanted
+
+
+def response_of(client: Any, call: Call) -> Mapping[str, Any] | None:
+    """Make a call in this thread and return botocore's response, None for an answer that botocore can't parse.
+
+    Raises ``ClientError`` and ``BotoCoreError``.
+    """
+    try:
+        response: Mapping[str, Any] = getattr(client, call.method)(**call.parameters)
+    except (BotoCoreError, ClientError):
+        raise
+    except PARSER_ERRORS:
+        return None
+    return response
 
 
 def answer_of(step: Step, response: Mapping[str, Any]) -> Any:

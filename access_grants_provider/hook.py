@@ -17,6 +17,7 @@ from botocore.handlers import handle_copy_source_param
 
 from .answers import VendedCredentials, decision_of
 from .attempts import ATTEMPT, NOTHING, Attempt, may_say_expired, rewound, says_expired, signing_region, start_clean
+from .cache import Vended
 from .calls import Call, ClientShape, answer_of, call_for
 from .decision import Decision
 from .exceptions import ConfigurationError, ServiceFailure
@@ -125,11 +126,7 @@ class ClientHook:
             self._settle(wanted, signing_region(context, signer), Verdict("granted", vended, "cache"), requester)
         else:
             provider.count("cache_hits")
-        credentials = self._signs(vended.signer)
-        if wanted.lasting:
-            provider.notices.early_end(wanted.operation, vended, wanted.lasting, now)
-        context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
-        context[ATTEMPT] = Attempt(vended, credentials, True, wanted.access, requester, wanted.recovered)
+        self._sign_with(vended, True, context, wanted, requester)
         return True
 
     def _sign_cold(
@@ -140,16 +137,17 @@ class ClientHook:
         verdict = yield from self._decide(wanted.operation, wanted.access, region, requester, wanted.lasting)
         self._settle(wanted, region, verdict, requester, context["s3_redirect"]["params"]["Bucket"])
         if verdict.vended is not None:
-            if wanted.lasting:
-                self.provider.notices.early_end(
-                    wanted.operation, verdict.vended, wanted.lasting, self.provider.rules.clock()
-                )
-            credentials = self._signs(verdict.vended.signer)
-            from_cache = verdict.source == "cache"
-            context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
-            context[ATTEMPT] = Attempt(
-                verdict.vended, credentials, from_cache, wanted.access, requester, wanted.recovered
-            )
+            self._sign_with(verdict.vended, verdict.source == "cache", context, wanted, requester)
+
+    def _sign_with(
+        self, vended: Vended, from_cache: bool, context: dict[str, Any], wanted: Wanted, requester: Requester
+    ) -> None:
+        """Have a request signed with these credentials, and leave in its context how it was."""
+        if wanted.lasting:
+            self.provider.notices.early_end(wanted.operation, vended, wanted.lasting, self.provider.rules.clock())
+        credentials = self._signs(vended.signer)
+        context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
+        context[ATTEMPT] = Attempt(vended, credentials, from_cache, wanted.access, requester, wanted.recovered)
 
     def _refused(self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any]) -> Attempt | None:
         """Return how a request was signed that S3 has refused; None where there is nothing to mend."""

@@ -34,7 +34,7 @@ def caller_grants(run: Run, memory: Memory, target: Target | None, region: str, 
     """
     step, page = run(_first_page(memory, target, region, rules))
     while True:
-        for grant in page.grants or ():
+        for grant in page.grants:
             if _concerns(grant, target, step.region):
                 yield grant
         if page.token is None:

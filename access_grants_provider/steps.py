@@ -99,9 +99,9 @@ class CallerGrant(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page of grants, and the token of the next page if there is one. None where the answer held no list at all."""
+    """A page of grants, and the token of the next page if there is one."""
 
-    grants: list[CallerGrant] | None
+    grants: list[CallerGrant]
     token: str | None
 
 

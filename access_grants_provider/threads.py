@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from .answers import VendedCredentials, decision_of
 from .attempts import signing_region
-from .calls import PARSER_ERRORS, answer_of_error
+from .calls import answer_of_error, response_of
 from .crt import ClassicTransfers
 from .decision import Decision
 from .flow import Verdict
@@ -126,11 +126,7 @@ class ThreadsHook(ClientHook):
         client = self.provider.clients.get(call.service, call.region, self._shape, self.provider.config)
         with self.provider.observed(step, call):
             try:
-                response = getattr(client, call.method)(**call.parameters)
+                response = response_of(client, call)
             except ClientError as error:
                 return answer_of_error(step, error)
-            except BotoCoreError:
-                raise
-            except PARSER_ERRORS:
-                response = None
             return self._answer(step, response)

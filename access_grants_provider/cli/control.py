@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from botocore.utils import create_nested_client
 
 from access_grants_provider.answers import VendedCredentials
-from access_grants_provider.calls import ClientShape, call_for
+from access_grants_provider.calls import ClientShape, call_for, response_of
 from access_grants_provider.exceptions import AccessGrantsError
 from access_grants_provider.failures import UnreadableAnswer, translated
 from access_grants_provider.requester import label
@@ -45,11 +44,7 @@ class Control:
         provider = self._connection.provider
         call = call_for(step, provider.config, self._signer)
         client = provider.clients.get(call.service, call.region, self._shape, provider.config)
-        answer: Mapping[str, Any] | None
-        try:
-            answer = getattr(client, call.method)(**call.parameters)
-        except ResponseParserError:
-            answer = None
+        answer = response_of(client, call)
         if answer is None:
             # Raised out here, so that nothing leads to the parser's error: it quotes the answer.
             raise UnreadableAnswer

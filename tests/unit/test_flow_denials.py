@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from access_grants_provider.failures import UnreadableAnswer
 from access_grants_provider.flow import decide
 from access_grants_provider.memory import Memory
 from access_grants_provider.steps import FindInstance, Page, Rules
@@ -95,7 +96,7 @@ def test_a_list_that_does_not_end_is_no_list(memory: Memory, rules: Rules, no_gr
         "denied",
         "slow_down",
         Page([("READ", "nonsense")], None),
-        Page(None, None),
+        UnreadableAnswer(),
         Page([("READ", None)], None),  # type: ignore[list-item]
         Page([(None, "s3://sales/*")], None),  # type: ignore[list-item]
         EndpointConnectionError(endpoint_url="https://s3-control"),

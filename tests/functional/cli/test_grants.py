@@ -95,6 +95,11 @@ def test_who_may_not_even_ask_who_they_are(server, alice, invoke):
     refused(invoke("grants"), "sts:GetCallerIdentity in us-east-1 for your account", "sign in again")
 
 
+def test_an_answer_that_is_not_awss_is_one_line(server, alice, invoke):
+    server.answer("GetCallerIdentity", b"<html><body>Sign in to the network</body></html>", times=None)
+    refused(invoke("grants"), "sts:GetCallerIdentity in us-east-1 for your account", "the answer can't be read")
+
+
 def test_no_such_bucket(server, alice, invoke):
     refused(invoke("grants", "s3://nosuch/"), "there is no bucket 'nosuch'; check its name")
 
