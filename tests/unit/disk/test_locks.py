@@ -1,187 +1,27 @@
-"""The cache on disk among many processes and threads: no half file, one flight, no lock that outlives its holder."""
+"""No lock that outlives its holder, and none that two hold."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk import cache as disk
 from access_grants_provider.disk import lock as disk_lock
-from access_grants_provider.disk.record import Record
-from access_grants_provider.scopes import GrantScope
+
+from .fleet import ANN, CONTEXT, KEY, PATIENCE, free, heard, herd, left, process, record
+from .world import Interrupt
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork and no flock here")
-
-ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
-# Far more than anything here takes; who waits this long has found a fault.
-PATIENCE = 60
-
-PRELUDE = """
-import gc, json, logging, os, sys, time
-from pathlib import Path
-from access_grants_provider.disk import DiskCache
-from access_grants_provider.disk.record import Record
-from access_grants_provider.scopes import GrantScope
-
-ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
-folder = Path(sys.argv[1])
-cache = DiskCache(folder, time.time, lock_seconds=60)
-said = []
-
-class Listener(logging.Handler):
-    def emit(self, record):
-        said.append(record.getMessage())
-
-logging.getLogger("access_grants_provider").addHandler(Listener(logging.WARNING))
-
-def record(number, scope="emea/"):
-    name = f"ASIA{number}"
-    now = time.time()
-    place = GrantScope("sales", scope, True), "444455556666", "eu-west-1", "Default", now + 3600, now
-    return Record("READ", *place, name, f"the secret of {name}", name * 400)
-
-def say(word):
-    print(word, flush=True)
-
-def listen():
-    assert sys.stdin.readline(), "the test has ended"
-"""
-
-# Forks the workers, lets them go all at once, and prints what each of them returned.
-HERD = """
-def herd(count, work):
-    gate, opener = os.pipe()
-    ends = []
-    for number in range(count):
-        end, answer = os.pipe()
-        if os.fork() == 0:
-            status = 1
-            try:
-                os.close(opener)
-                os.read(gate, 1)
-                os.write(answer, json.dumps([work(number), said]).encode())
-                status = 0
-            finally:
-                os._exit(status)
-        os.close(answer)
-        ends.append(end)
-    os.close(opener)
-    for end in ends:
-        with open(end) as answer:
-            say(answer.read())
-        os.wait()
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "access-grants" / "cache"
-
-
-@pytest.fixture
-def cache(folder: Path) -> DiskCache:
-    return DiskCache(folder, time.time, lock_seconds=PATIENCE)
-
-
-def herd(folder: Path, count: int, work: str) -> list[Any]:
-    """What each of ``count`` processes returned that ran ``work(number)`` at once; none of them warned of anything."""
-    program = f"{PRELUDE}{HERD}{work}\nherd({count}, work)"
-    run = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True)
-    assert (run.returncode, run.stderr) == (0, "")
-    answers = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [said for _, said in answers] == [[]] * count
-    return [answer for answer, _ in answers]
-
-
-@contextmanager
-def process(folder: Path, program: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own; killed at the end."""
-    command = [sys.executable, "-c", PRELUDE + program, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-def heard(running: subprocess.Popen[str]) -> str:
-    assert running.stdout is not None
-    return running.stdout.readline().strip()
-
-
-def free(cache: DiskCache, key: tuple[object, ...] = KEY) -> bool:
-    with cache.lock(ANN, CONTEXT, key, seconds=0) as lock:
-        return lock.held
-
-
-def left(folder: Path, suffix: str) -> list[str]:
-    return [path.name for path in folder.rglob(f"*{suffix}")]
-
-
-def record(life: float = 3600) -> Record:
-    now = time.time()
-    scope = GrantScope("sales", "emea/", True)
-    return Record("READ", scope, "444455556666", "eu-west-1", "Default", now + life, now, "ASIA", "secret", "token")
-
-
-# Records
-
-
-def test_sixteen_processes_that_keep_recall_drop_and_clear_never_see_half_a_file(folder: Path) -> None:
-    work = """
-def work(number):
-    found = 0
-    for turn in range(30):
-        kept = record(f"{number}/{turn}", "emea/" if turn % 2 else f"emea/{turn % 4}/")
-        cache.keep(ANN, CONTEXT, kept)
-        for one in cache.recall(ANN, CONTEXT, "sales"):
-            assert one.secret_key == f"the secret of {one.access_key}"
-            assert one.token == one.access_key * 400
-            found += 1
-        for entry in cache.entries():
-            assert entry.scope.startswith("s3://sales/emea/")
-        if turn % 10 == number % 10:
-            cache.clear(ANN if number % 2 else None)
-        if turn % 10 == 5:
-            cache.drop(ANN, CONTEXT, kept)
-            cache._sweep_at = 0
-    return found
-"""
-    found = herd(folder, 16, work)
-    assert min(found) > 0
-    assert left(folder, ".tmp") == []
-    cache = DiskCache(folder, time.time)
-    assert len(cache.recall(ANN, CONTEXT, "sales")) == len(left(folder, ".json"))
-
-
-def test_of_thirty_two_cold_processes_one_asks(folder: Path) -> None:
-    work = """
-def work(number):
-    if cache.recall(ANN, CONTEXT, "sales"):
-        return 0
-    with cache.lock(ANN, CONTEXT, KEY) as lock:
-        if not lock.held or cache.recall(ANN, CONTEXT, "sales"):
-            return 0 if lock.held else 100
-        cache.keep(ANN, CONTEXT, record(number))
-        return 1
-"""
-    assert sum(herd(folder, 32, work)) == 1
-    assert left(folder, ".lock") == []
-
-
-# Locks
+CLOCK, LOCK_SECONDS = time.time, PATIENCE
 
 
 def test_never_two_processes_hold_a_lock_though_its_file_comes_and_goes(folder: Path) -> None:
@@ -408,24 +248,6 @@ def test_ctrl_c_while_one_waits_comes_out_and_leaves_the_holder_its_lock(
     assert free(cache)
 
 
-class Interrupt:
-    """Ctrl-C before the ``at``-th line that runs in these modules."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-        self.files = {disk.__file__, disk_lock.__file__}
-
-    def __call__(self, frame: Any, event: str, _: object) -> Any:
-        if frame.f_code.co_filename not in self.files:
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left < 0:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return self
-
-
 def lock_and_release(cache: DiskCache) -> None:
     with cache.lock(ANN, CONTEXT, KEY) as lock:
         assert lock.held
@@ -434,7 +256,7 @@ def lock_and_release(cache: DiskCache) -> None:
 def test_ctrl_c_at_any_line_of_locking_and_releasing_leaves_no_lock_behind(cache: DiskCache) -> None:
     def interrupted(at: int, work: Callable[[DiskCache], None]) -> bool:
         before = sys.gettrace()
-        sys.settrace(Interrupt(at))
+        sys.settrace(Interrupt(at, disk, disk_lock))
         try:
             work(cache)
         except KeyboardInterrupt:

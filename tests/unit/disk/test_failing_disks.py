@@ -1,0 +1,238 @@
+"""A disk that fails, at whichever step, is told and harms nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from access_grants_provider.disk import DiskCache
+from access_grants_provider.disk import cache as disk
+from access_grants_provider.disk import files as disk_files
+
+from .world import ANN, CONTEXT, NOBODY, Interrupt, files, posix, record, warnings
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path, clock: Callable[[], float]) -> Iterator[Path]:
+    """A home folder that this process may read but not write to, also where the tests run as root."""
+    # What Python loads on the first need may lie where only root can read it.
+    warm = DiskCache(tmp_path / "warm", clock)
+    warm.keep(ANN, CONTEXT, record())
+    warm.lock(ANN, CONTEXT, ("READ",)).release()
+    with tempfile.TemporaryDirectory() as home:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(home, NOBODY, -1)
+            os.seteuid(NOBODY)
+        try:
+            os.chmod(home, 0o500)
+            yield Path(home)
+            os.chmod(home, 0o700)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+@posix
+def test_a_home_that_can_t_be_written_to_is_told_once_and_harms_nobody(
+    unprivileged: Path, clock: Callable[[], float], caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = DiskCache(unprivileged / ".aws" / "access-grants" / "cache", clock)
+    for _ in range(3):
+        cache.keep(ANN, CONTEXT, record())
+        assert not cache.lock(ANN, CONTEXT, ("READ",)).held
+        assert cache.recall(ANN, CONTEXT, "sales") == []
+        assert cache.clear(ANN) == 0
+    (said,) = warnings(caplog)
+    assert "Permission denied" in said
+    assert "see that you may write there, or set S3_ACCESS_GRANTS_CACHE_FOLDER to a folder" in said
+
+
+@posix
+def test_a_file_that_can_t_be_read_does_not_hide_the_others(
+    cache: DiskCache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.keep(ANN, CONTEXT, record())
+    cache.keep(ANN, CONTEXT, record("WRITE"))
+    real, failed = os.open, []
+
+    def once(*arguments: Any, **rest: Any) -> int:
+        if not failed:
+            failed.append(arguments[0])
+            raise OSError(errno.EIO, "Input/output error", str(arguments[0]))
+        return real(*arguments, **rest)
+
+    monkeypatch.setattr(os, "open", once)
+    assert len(cache.recall(ANN, CONTEXT, "sales")) == 1
+    assert failed[0].exists()
+    assert len(warnings(caplog)) == 1
+
+
+STEPS = ["mkdir", "lstat", "open", "write", "close", "utime", "replace", "listdir", "rmdir", "unlink"]
+FAILURES = [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOENT]
+
+
+class Stumble:
+    """Lets one call of the disk's functions fail: the ``at``-th, before or after it was done."""
+
+    def __init__(self, at: int, error: BaseException, after: bool) -> None:
+        self.at, self.error, self.after = at, error, after
+        self.calls = 0
+        self.met = False
+
+    def over(self, name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def step(*arguments: Any, **rest: Any) -> Any:
+            self.calls += 1
+            if self.calls - 1 != self.at:
+                return real(*arguments, **rest)
+            self.met = True
+            if self.after or name == "close":
+                with contextlib.suppress(OSError):
+                    done = real(*arguments, **rest)
+                    if name == "open":
+                        real_close(done)
+            raise self.error
+
+        return step
+
+
+real_close = os.close
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "error",
+    [KeyboardInterrupt(), *FAILURES],
+    ids=lambda one: errno.errorcode.get(one, "Ctrl-C") if isinstance(one, int) else "Ctrl-C",
+)
+def test_whichever_step_of_keeping_fails_the_disk_is_whole_and_nothing_but_ctrl_c_comes_out(
+    tmp_path: Path, clock: Callable[[], float], error: Any, after: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    raised = error if isinstance(error, BaseException) else OSError(error, os.strerror(error))
+    for at in range(100):
+        folder = tmp_path / str(at) / "access-grants" / "cache"
+        cache = DiskCache(folder, clock)
+        cache.keep(ANN, CONTEXT, record("WRITE"))
+        cache._sweep_at = 0
+        stumble = Stumble(at, raised, after)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in STEPS:
+                patch.setattr(os, name, stumble.over(name))
+            interrupted = False
+            try:
+                cache.keep(ANN, CONTEXT, record())
+            except KeyboardInterrupt:
+                interrupted = True
+        if not stumble.met:
+            break
+        assert interrupted is isinstance(raised, KeyboardInterrupt)
+        assert [path for path in files(folder) if path.suffix != ".json"] == []
+        found = cache.recall(ANN, CONTEXT, "sales")
+        assert record("WRITE") in found
+        assert [one for one in found if one not in (record("WRITE"), record())] == []
+        cache.keep(ANN, CONTEXT, record())
+        assert len(cache.recall(ANN, CONTEXT, "sales")) == 2
+        assert len(warnings(caplog)) <= at + 1
+    assert at > 20
+
+
+def test_ctrl_c_at_any_line_of_keeping_leaves_a_whole_record_or_none(cache: DiskCache, folder: Path) -> None:
+    cache.keep(ANN, CONTEXT, record("WRITE"))
+    for at in range(1_000):
+        before = sys.gettrace()
+        sys.settrace(Interrupt(at, disk, disk_files))
+        try:
+            cache.keep(ANN, CONTEXT, record())
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        assert [path for path in files(folder) if path.suffix != ".json"] == []
+        assert record("WRITE") in cache.recall(ANN, CONTEXT, "sales")
+    assert at > 50
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_is_full_or_read_only_is_told_with_what_to_do(
+    cache: DiskCache, folder: Path, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any, **__: Any) -> int:
+        raise OSError(number, os.strerror(number))
+
+    cache.keep(ANN, CONTEXT, record())
+    monkeypatch.setattr(os, "write", fails)
+    for _ in range(3):
+        cache.keep(ANN, CONTEXT, record("WRITE"))
+    assert cache.recall(ANN, CONTEXT, "sales") == [record()]
+    assert len(files(folder)) == 1
+    (said,) = warnings(caplog)
+    assert os.strerror(number) in said
+    assert "cache='memory'" in said
+    assert ("make room there" in said) is (number == errno.ENOSPC)
+
+
+def test_a_disk_that_takes_a_part_of_a_file_at_a_time_gets_it_whole(
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data[:7])))
+    cache.keep(ANN, CONTEXT, record())
+    assert cache.recall(ANN, CONTEXT, "sales") == [record()]
+
+
+def test_a_folder_that_goes_while_it_is_used_is_made_again(cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, cleared = os.open, []
+
+    def opened(path: Any, flags: int, *rest: Any) -> int:
+        if flags & os.O_CREAT and not cleared:
+            cleared.append(cache.clear(None))
+        return real(path, flags, *rest)
+
+    cache.keep(ANN, CONTEXT, record())
+    monkeypatch.setattr(os, "open", opened)
+    cache.keep(ANN, CONTEXT, record("WRITE"))
+    assert cleared == [1]
+    assert cache.recall(ANN, CONTEXT, "sales") == [record("WRITE")]
+
+
+def test_a_dead_link_in_the_way_is_told_and_does_not_hang(
+    folder: Path, clock: Callable[[], float], caplog: pytest.LogCaptureFixture
+) -> None:
+    home = folder.parent.parent.parent
+    home.mkdir()
+    (home / ".aws").symlink_to(home / "gone")
+    cache = DiskCache(folder, clock)
+    cache.keep(ANN, CONTEXT, record())
+    assert not cache.lock(ANN, CONTEXT, ("READ",)).held
+    (said,) = warnings(caplog)
+    assert "No such file or directory" in said
+
+
+def test_a_newer_file_put_in_place_while_an_old_one_is_judged_stays(
+    cache: DiskCache, folder: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.keep(ANN, CONTEXT, record(life=60))
+    clock.advance(60)
+    real = disk_files._read
+
+    def read(*arguments: Any) -> Any:
+        content = real(*arguments)
+        monkeypatch.setattr(disk_files, "_read", real)
+        cache.keep(ANN, CONTEXT, record())
+        return content
+
+    monkeypatch.setattr(disk_files, "_read", read)
+    assert cache.recall(ANN, CONTEXT, "sales") == []
+    assert cache.recall(ANN, CONTEXT, "sales") == [record()]

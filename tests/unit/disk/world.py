@@ -1,0 +1,75 @@
+"""What the tests of the cache on disk share: a record, two requesters, what lies in a folder, Ctrl-C at any line."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from access_grants_provider.config import AccessGrantsConfig
+from access_grants_provider.disk.record import Record, context_digest, requester_digest
+from access_grants_provider.scopes import GrantScope, Permission
+
+START = 1_800_000_000.0
+ANN, BOB = requester_digest("AKIAANN", "ann's secret", None), requester_digest("AKIABOB", "bob's secret", "token")
+CONTEXT, OTHER = context_digest(AccessGrantsConfig()), context_digest(AccessGrantsConfig(privilege="Minimal"))
+NOBODY = 65534
+posix = pytest.mark.skipif(os.name != "posix", reason="no owners and no permission bits here")
+
+
+def record(
+    permission: Permission = "READ", scope: str = "s3://sales/emea/*", life: float = 3600, **changed: Any
+) -> Record:
+    made = Record(
+        permission,
+        GrantScope.parse(scope),
+        "444455556666",
+        "eu-west-1",
+        "Default",
+        START + life,
+        START,
+        "ASIAVENDED",
+        "vended-secret",
+        "vended-token",
+    )
+    return dataclasses.replace(made, **changed)
+
+
+def everything(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in everything(folder) if not path.is_dir()]
+
+
+def the_file(folder: Path) -> Path:
+    (path,) = files(folder)
+    return path
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+class Interrupt:
+    """Ctrl-C before the ``at``-th line that runs in these modules."""
+
+    def __init__(self, at: int, *modules: Any) -> None:
+        self.left = at
+        self.files = {module.__file__ for module in modules}
+
+    def __call__(self, frame: Any, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in self.files:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self
