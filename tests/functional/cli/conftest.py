@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,18 @@ from access_grants_provider.testing import AccessGrantsServer, Identity
 
 ROOT = Path(__file__).parents[3]
 COMMAND = (sys.executable, "-m", "access_grants_provider")
+PYTHON_IGNORES = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)}
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_in_a_terminal() -> Iterator[None]:
+    """Heed them: a job in a shell's background ignores SIGINT, one under nohup SIGHUP, and their children with them."""
+    ignored = [one for one in signal.Signals if signal.getsignal(one) == signal.SIG_IGN and one not in PYTHON_IGNORES]
+    for one in ignored:
+        signal.signal(one, signal.default_int_handler if one == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for one in ignored:
+        signal.signal(one, signal.SIG_IGN)
 
 
 @pytest.fixture

@@ -22,14 +22,6 @@ posix = pytest.mark.skipif(os.name != "posix", reason="these are the signals of 
 INSTALLED = (sys.executable, "-m", "_access_grants_command")
 
 
-@pytest.fixture(autouse=True)
-def _sigint_as_a_terminal_has_it():
-    # A job in the background of a shell ignores SIGINT, and its children with it.
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, handler)
-
-
 def interrupted(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)

@@ -76,12 +76,8 @@ def test_its_exit_code_is_passed_on(server, alice, run, code):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-def test_a_signal_reaches_the_command_which_answers_it(server, alice, surroundings, number, request):
+def test_a_signal_reaches_the_command_which_answers_it(server, alice, surroundings, number):
     program = f"trap 'echo caught; exit 9' {number.name[3:]}; echo ready; read line; exit 3"
-    if signal.getsignal(number) == signal.SIG_IGN:
-        # As under nohup. A shell can't trap what is ignored from its start.
-        signal.signal(number, signal.SIG_DFL)
-        request.addfinalizer(lambda: signal.signal(number, signal.SIG_IGN))
     with subprocess.Popen(
         [*COMMAND, "exec", "s3://data/in/", "--", "sh", "-c", program],
         env=surroundings(),
