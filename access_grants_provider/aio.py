@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiobotocore.config import AioConfig
@@ -98,7 +97,7 @@ class TasksHook(ClientHook):
 
     def _rules(self) -> Rules:
         running = _running()
-        return replace(self.provider.rules, who=running.task, lane=running.loop)
+        return self.provider.rules._replace(who=running.task, lane=running.loop)
 
     async def _requester_of(self, signer: Any) -> Requester:
         """Return whoever the client would sign as right now."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import nsmallest
 from typing import Any
@@ -32,7 +31,6 @@ SERVED_BY: dict[Permission, tuple[Permission, ...]] = {
 }
 
 
-@dataclass(slots=True, eq=False)
 class Vended:
     """One set of vended credentials, what it may be used for and until when.
 
@@ -43,17 +41,47 @@ class Vended:
     they were vended (presigned URLs) and are not, for none live that long.
     """
 
-    permission: Permission
-    scope: GrantScope
-    signer: Any = field(repr=False)
-    account_id: str
-    region: str
-    expires_at: float
-    refresh_at: float
-    renew_at: float
-    used_at: float
-    recalled: bool = False
-    fell_short_of: float = 0
+    # By hand, not by dataclass, which would take a millisecond of the import to make it.
+    __slots__ = (
+        "account_id",
+        "expires_at",
+        "fell_short_of",
+        "permission",
+        "recalled",
+        "refresh_at",
+        "region",
+        "renew_at",
+        "scope",
+        "signer",
+        "used_at",
+    )
+
+    def __init__(
+        self,
+        permission: Permission,
+        scope: GrantScope,
+        signer: Any,
+        *,
+        account_id: str,
+        region: str,
+        expiration: datetime,
+        now: float,
+        recalled: bool = False,
+        fell_short_of: float = 0,
+    ) -> None:
+        """Make a record of credentials that were vended ``now`` and end at ``expiration`` (an aware time)."""
+        self.permission = permission
+        self.scope = scope
+        self.signer = signer
+        self.account_id = account_id
+        self.region = region
+        self.expires_at = expiration.timestamp()
+        life = self.expires_at - now
+        self.refresh_at = self.expires_at - min(ADVISORY_SECONDS, life * ADVISORY_SHARE)
+        self.renew_at = self.expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE)
+        self.used_at = now
+        self.recalled = recalled
+        self.fell_short_of = fell_short_of
 
     def lasts(self, lasting: float, now: float) -> bool:
         """Tell whether they are good for so many seconds from ``now``, or as long as can be had.
@@ -63,36 +91,8 @@ class Vended:
         """
         return now + lasting <= self.expires_at or (lasting <= self.fell_short_of and now < self.refresh_at)
 
-    @classmethod
-    def fresh(
-        cls,
-        permission: Permission,
-        scope: GrantScope,
-        signer: object,
-        *,
-        account_id: str,
-        region: str,
-        expiration: datetime,
-        now: float,
-        recalled: bool = False,
-        fell_short_of: float = 0,
-    ) -> Vended:
-        """Make a record of credentials that were vended ``now`` and end at ``expiration`` (an aware time)."""
-        expires_at = expiration.timestamp()
-        life = expires_at - now
-        return cls(
-            permission,
-            scope,
-            signer,
-            account_id,
-            region,
-            expires_at=expires_at,
-            refresh_at=expires_at - min(ADVISORY_SECONDS, life * ADVISORY_SHARE),
-            renew_at=expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE),
-            used_at=now,
-            recalled=recalled,
-            fell_short_of=fell_short_of,
-        )
+    def __repr__(self) -> str:
+        return f"<Vended {self.permission} on {str(self.scope)!r} until {self.expires_at}>"
 
 
 class PrefixIndex:

@@ -151,10 +151,10 @@ class ClientHook:
 
     def _refused(self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any]) -> Attempt | None:
         """Return how a request was signed that S3 has refused; None where there is nothing to mend."""
-        attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
-        if attempt is None or attempt.recovered or response is None or response[0].status_code < 400:
+        if response is None or response[0].status_code < 400:
             return None
-        return attempt
+        attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
+        return None if attempt is None or attempt.recovered else attempt
 
     def _recover(
         self, attempt: Attempt, response: tuple[Any, dict[str, Any]], request_dict: dict[str, Any], operation: str

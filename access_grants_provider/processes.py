@@ -95,7 +95,7 @@ class Processes:
 
 
 def _vended(record: Record) -> Vended:
-    return Vended.fresh(
+    return Vended(
         record.permission,
         record.scope,
         Credentials(record.access_key, record.secret_key, record.token),

@@ -1,10 +1,10 @@
 """What a decision asks of the outside world, and what it is answered: records without behaviour."""
 
-from __future__ import annotations
+# No "from __future__ import annotations": typing compiles each of a NamedTuple's annotations that is a text, which
+# would double what this module takes to import.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -135,18 +135,18 @@ class Guard(NamedTuple):
     lane: object = None
 
 
-class Guarded(NamedTuple):
-    """The lock if this process has got it, and whether another had it at first."""
-
-    lock: Lock | None
-    waited: bool
-
-
 class Lock(Protocol):
     """What another process waits for."""
 
     def release(self) -> None:
         """Let go of it."""
+
+
+class Guarded(NamedTuple):
+    """The lock if this process has got it, and whether another had it at first."""
+
+    lock: Lock | None
+    waited: bool
 
 
 class Keep(NamedTuple):
@@ -175,8 +175,7 @@ class Answer(NamedTuple):
     instance_arn: str | None
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(NamedTuple):
     """What stays the same for all requests of a provider.
 
     ``clock`` gives seconds since the epoch. ``knows`` tells whether botocore's GetDataAccess has a parameter. ``who``

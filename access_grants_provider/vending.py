@@ -101,7 +101,7 @@ def _read_answer(answer: Answer, account_id: str, region: str, label: str, ask: 
             raise MalformedAnswer(f"{where} a malformed MatchedGrantTarget: {error}; {WHO_ANSWERS}") from None
         if not scope.covers(ask.target):
             raise MalformedAnswer(f"{where} the grant {str(scope)!r}, which does not hold it; {WHO_ANSWERS}")
-    return Vended.fresh(
+    return Vended(
         ask.permission,
         scope,
         answer.signer,

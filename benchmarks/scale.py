@@ -51,7 +51,7 @@ def names_of(number: int) -> list[str]:
 def vended(name: str, number: int = 0) -> Vended:
     """Return credentials for a prefix, their token of its own and as long as STS's."""
     signer = Credentials(f"ASIA{number:016d}", f"{number:040d}", f"{number:0760d}")
-    return Vended.fresh(
+    return Vended(
         "READ",
         GrantScope(BUCKET, name, True),
         signer,

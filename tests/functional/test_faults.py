@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from importlib import import_module
 from itertools import count, product
 from typing import Any
@@ -109,7 +108,7 @@ class Rig:
         self.provider._clock = lambda: self.now
         self.provider.configure(self.provider.config)
         self.provider.clients = world.clients = world.clients or self.provider.clients
-        self.provider.rules = replace(self.provider.rules, knows=world.clients.knows)
+        self.provider.rules = self.provider.rules._replace(knows=world.clients.knows)
         self.provider.observer = lambda _step, call, _seconds, _failed: self.made.append(call.method)
         self.asked = world.edge.provider(self.provider)
 

@@ -59,7 +59,7 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(target=records, who=requesters, permission=permissions, scope=scopes, life=st.integers(1, 2_000))
     def vend(self, who: bytes, permission: Any, scope: GrantScope, life: int) -> Vended:
         expiration = datetime.fromtimestamp(self.now + life, timezone.utc)
-        vended = Vended.fresh(
+        vended = Vended(
             permission, scope, object(), account_id="1" * 12, region="r", expiration=expiration, now=self.now
         )
         wanted = [one for one in self.kept[who] if (one.permission, one.scope) != (permission, scope)] + [vended]

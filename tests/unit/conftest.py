@@ -109,7 +109,7 @@ def make_vended(clock: Clock) -> Callable[..., Vended]:
     """A record of credentials that were vended now."""
 
     def made(permission: Permission = "READ", scope: str = "s3://sales/emea/*", seconds: float = 3600) -> Vended:
-        return Vended.fresh(
+        return Vended(
             permission,
             GrantScope.parse(scope),
             object(),
