@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TasksHook"]
 
-# How often a task looks whether another process is done.
-POLL_SECONDS = 0.025
-
 Returned = TypeVar("Returned")
 
 
@@ -164,7 +161,7 @@ class TasksHook(ClientHook):
             if time.monotonic() - started >= processes.lock_seconds:
                 processes.waited_in_vain(processes.lock_seconds)
                 return guarded
-            await running.pause(POLL_SECONDS)
+            await running.pause(processes.poll_seconds)
 
     async def _try_lock(self, processes: Processes, step: Guard, requester: Requester) -> Guarded:
         answers: list[Guarded] = []

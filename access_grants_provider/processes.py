@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 
 from .cache import Vended
 from .config import AccessGrantsConfig
-from .disk import DiskCache, DiskLock, Record, context_digest, default_folder, requester_digest
+from .disk import POLL_SECONDS, DiskCache, DiskLock, Record, context_digest, default_folder, requester_digest
 from .memory import MAX_REQUESTERS
 from .requester import Requester
 from .steps import Forget, Guard, Guarded, Keep, Recall, Step
@@ -32,7 +32,7 @@ class Processes:
 
     def __init__(self, config: AccessGrantsConfig, clock: Callable[[], float]) -> None:
         self._disk = DiskCache(default_folder(), clock)
-        self.lock_seconds = self._disk.lock_seconds
+        self.lock_seconds, self.poll_seconds = self._disk.lock_seconds, POLL_SECONDS
         self.waited_in_vain = self._disk.waited_in_vain
         self._clock = clock
         self._privilege = config.privilege

@@ -31,7 +31,7 @@ from .lock import DiskLock, filelock_package
 from .record import MAX_BYTES, Entry, Record, decode, encode, folder_name, lock_name, record_name, requester_name
 from .tree import LOCK, LOCKS, RECORD, clear, evict, folders, records, remove_left_locks, sweep
 
-__all__ = ["DiskCache", "default_folder"]
+__all__ = ["POLL_SECONDS", "DiskCache", "default_folder"]
 
 logger = logging.getLogger(__name__)
 
