@@ -106,6 +106,41 @@ def test_a_task_that_waits_for_another_process_can_be_cancelled_and_keeps_no_thr
     held.release()
 
 
+def test_on_trio_tasks_wait_for_another_process_and_can_be_cancelled(grants, register, alice):
+    trio = pytest.importorskip("trio", reason="trio is not installed")
+    pytest.importorskip("httpx2", reason="httpx2 is not installed")
+    pytest.importorskip("aiobotocore._async_primitives", reason="this aiobotocore runs on asyncio only")
+    from aiobotocore.httpxsession import HttpxSession
+
+    async def main():
+        session = session_of(alice)
+        session.set_default_client_config(AioConfig(http_session_cls=HttpxSession))
+        provider = register(session, cache="disk")
+        bodies = []
+
+        async def keep(key):
+            response = await s3.get_object(Bucket="data", Key=key)
+            bodies.append(await response["Body"].read())
+
+        async with session.create_client("s3") as s3:
+            await keep("d/x")
+            (who,) = provider.processes._met
+            held = hold(provider, who, "a")
+            with trio.move_on_after(1) as patience:
+                await keep("a/x")
+            assert patience.cancelled_caught
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keep, "a/x")
+                with trio.fail_after(SOON):
+                    await keep("c/x")
+                assert bodies == [b"d", b"c"]
+                held.release()
+            assert bodies == [b"d", b"c", b"a"]
+
+    trio.run(main)
+    assert grants.calls("GetDataAccess") == 3
+
+
 def test_a_task_cancelled_just_when_it_gets_the_lock_leaves_it_to_others(grants, register, alice, monkeypatch):
     taken, answers = threading.Event(), []
     guard = Processes._guard
