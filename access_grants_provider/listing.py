@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from .asking import bucket_region, caller_account, instance_owner, may_look_up
 from .exceptions import MalformedAnswer, NoInstance, PermissionMissing
-from .failures import refusal, translated
+from .failures import WHO_ANSWERS, refusal, translated
 from .memory import Denial, Memory
 from .scopes import GrantScope, MalformedScope, Target
 from .steps import Ask, CallerGrant, ListGrants, Page, Rules, Step
@@ -30,17 +30,19 @@ Run = Callable[[Generator[Step, Any, Any]], Any]
 def caller_grants(run: Run, memory: Memory, target: Target | None, region: str, rules: Rules) -> Iterator[CallerGrant]:
     """Yield the grants of the requester that ``memory`` belongs to; with a target, those that share a key with it.
 
-    ``run`` performs a generator's steps and returns what it returns; ``region`` is where to ask first.
+    ``run`` performs a generator's steps and returns what it returns; ``region`` is where to ask first. Without a target
+    a scope of a form that is not known here is one of the list; with one nobody can tell, and :class:`MalformedAnswer`
+    is raised rather than a list that may lack it.
     """
     step, page = run(_first_page(memory, target, region, rules))
     while True:
         for grant in page.grants:
-            if _concerns(grant, target, step.region):
+            if _concerns(grant, target, step, memory.label):
                 yield grant
         if page.token is None:
             return
         if page.token == step.token:
-            raise MalformedAnswer(f"s3:{OPERATION} in {step.region} answered with the token of the same page again")
+            raise _malformed(step, memory.label, "the token of the same page again")
         step = step._replace(token=page.token)
         page = run(_turn(memory, step))
 
@@ -48,7 +50,8 @@ def caller_grants(run: Run, memory: Memory, target: Target | None, region: str, 
 def _first_page(memory: Memory, target: Target | None, region: str, rules: Rules) -> Generator[Step, Any, First]:
     """Find the instance to ask as the vends do, the caller's own and those shared with it before anybody else's."""
     if target is None:
-        account_id = rules.config.account_id or (yield from caller_account(memory, region, rules, "for all buckets"))
+        purpose = "for the grants of all buckets"
+        account_id = rules.config.account_id or (yield from caller_account(memory, region, rules, purpose))
         return (yield from _begin(account_id, region, "", memory, rules))
     with memory.lock:
         facts = memory.bucket(target.bucket)
@@ -58,7 +61,7 @@ def _first_page(memory: Memory, target: Target | None, region: str, rules: Rules
     known = rules.config.account_id or facts.accounts.get(region)
     if known is not None:
         return (yield from _begin(known, region, target.bucket, memory, rules))
-    caller = yield from caller_account(memory, region, rules, f"for bucket {target.bucket!r}")
+    caller = yield from caller_account(memory, region, rules, f"for the grants of bucket {target.bucket!r}")
     if rules.knows_everywhere():
         try:
             first = yield from _begin(caller, region, target.bucket, memory, rules)
@@ -92,7 +95,7 @@ def _turn(memory: Memory, step: ListGrants) -> Generator[Step, Any, Page]:
         if kind == "no instance":
             raise NoInstance(
                 f"no S3 Access Grants instance of {where} to list the grants of {_name(step)}; set account_id if it is "
-                "in another account, or a session of the region it is in",
+                "another account's, or ask in the region it is in",
                 OPERATION,
             ) from error
         raise PermissionMissing(
@@ -107,10 +110,19 @@ def _name(step: ListGrants) -> str:
     return f"bucket {step.bucket!r}" if step.bucket else "all buckets"
 
 
-def _concerns(grant: CallerGrant, target: Target | None, region: str) -> bool:
+def _concerns(grant: CallerGrant, target: Target | None, step: ListGrants, label: str) -> bool:
     """Tell whether a grant has a key in common with the target: then one of the two holds the other."""
+    if not grant.permission or not grant.scope:
+        raise _malformed(step, label, "a grant without a Permission or a GrantScope")
+    if target is None:
+        return True
     try:
         scope = GrantScope.parse(grant.scope)
     except MalformedScope as error:
-        raise MalformedAnswer(f"s3:{OPERATION} in {region} answered with a malformed GrantScope: {error}") from None
-    return target is None or scope.covers(target) or target.covers(scope)
+        raise _malformed(step, label, f"a malformed GrantScope: {error}") from None
+    return scope.covers(target) or target.covers(scope)
+
+
+def _malformed(step: ListGrants, label: str, what: str) -> MalformedAnswer:
+    asked = f"s3:{OPERATION} in {step.region} for {_name(step)}, asked as {label},"
+    return MalformedAnswer(f"{asked} answered with {what}; {WHO_ANSWERS}")

@@ -140,8 +140,9 @@ class AccessGrantsProvider:
         """Yield the grants the caller has, each page (ListCallerAccessGrants) asked for when it is reached.
 
         ``target``, an ``s3://`` URI as for :meth:`credentials`, leaves those that have a key in common with it; None is
-        all in the session's region. Raises :class:`NoInstance` where there is no instance, :class:`PermissionMissing`
-        where the caller may not list, :class:`ServiceFailure` and :class:`ConfigurationError` as :meth:`credentials`.
+        all in the session's region, those with a scope of an unknown form too. Raises :class:`NoInstance` where there
+        is no instance, :class:`PermissionMissing` where the caller may not list, :class:`ServiceFailure` and
+        :class:`ConfigurationError` as :meth:`credentials`.
         """
         return self._threads_hook().grants(None if target is None else target_of(target))
 

@@ -112,13 +112,24 @@ def test_an_outage_between_two_pages_is_an_error_and_no_shorter_list(grants, pro
     ("answer", "said"),
     [
         ({"CallerAccessGrantsList": [], "NextToken": "MA=="}, "the token of the same page again"),
-        ({"CallerAccessGrantsList": [{"Permission": "READ", "GrantScope": "data/"}]}, "malformed GrantScope: 'data/'"),
+        ({"CallerAccessGrantsList": [{"Permission": "READ"}]}, "a grant without a Permission or a GrantScope"),
+        ({"CallerAccessGrantsList": [{"GrantScope": "s3://data/*"}]}, "a grant without a Permission or a GrantScope"),
     ],
 )
-def test_an_answer_that_makes_no_sense_is_refused(grants, provider, answer, said):
+@pytest.mark.parametrize(("target", "about"), [(None, "all buckets"), ("s3://data/", "bucket 'data'")])
+def test_an_answer_that_makes_no_sense_is_refused(grants, provider, answer, said, target, about):
     grants.tamper("ListCallerAccessGrants", lambda _: answer, times=None)
-    with pytest.raises(MalformedAnswer, match=said):
-        list(provider.grants())
+    whole = rf"s3:ListCallerAccessGrants in us-east-1 for {about}, asked as .* answered with {said}; is that AWS"
+    with pytest.raises(MalformedAnswer, match=whole):
+        list(provider.grants(target))
+
+
+def test_a_scope_of_an_unknown_form_is_listed_as_it_is_and_compared_with_no_target(grants, provider):
+    entry = {"Permission": "READ", "GrantScope": "data/"}
+    grants.tamper("ListCallerAccessGrants", lambda _: {"CallerAccessGrantsList": [entry]}, times=None)
+    assert list(provider.grants()) == [("READ", "data/", None)]
+    with pytest.raises(MalformedAnswer, match=r"malformed GrantScope: 'data/' .*; is that AWS"):
+        list(provider.grants("s3://data/"))
 
 
 def test_a_target_that_is_no_uri_is_refused_at_once(provider):
