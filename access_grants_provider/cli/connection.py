@@ -21,7 +21,7 @@ from .problems import NO_CREDENTIALS, NO_REGION
 from .progress import Working
 from .settings import Failure, Settings
 
-__all__ = ["ASKING_AS", "Connection", "connect", "open_session", "vended"]
+__all__ = ["ASKING_AS", "Connection", "connect", "locate", "open_session", "vended"]
 
 # Names the profiles whose credentials are just being fetched, to the programs that are started for it.
 ASKING_AS = "ACCESS_GRANTS_ASKING_AS"
@@ -91,18 +91,28 @@ def vended(settings: Settings, uri: str, permission: Any, **options: Any) -> tup
 
     Raises what ``AccessGrantsProvider.credentials`` raises, and :class:`Failure`.
     """
-    from .control import Control
-
     with Working("asking S3 Access Grants"):
         connection = connect(settings, on_disk=True, **options)
         connection.signer()
         try:
             return connection.provider.credentials(uri, permission), connection
         except AccessDenied:
-            bucket = target_of(uri).bucket
-            if Control(connection).find_bucket(bucket).is_missing:
-                raise Failure(f"there is no bucket {bucket!r}; check its name") from None
+            locate(connection, uri)
             raise
+
+
+def locate(connection: Connection, uri: str) -> str:
+    """Return the region of a target's bucket, or the connection's where S3 does not tell.
+
+    Raises :class:`Failure` where there is no such bucket, which is the plainer word for why nothing was granted there.
+    """
+    from .control import Control
+
+    name = target_of(uri).bucket
+    bucket = Control(connection).find_bucket(name)
+    if bucket.is_missing:
+        raise Failure(f"there is no bucket {name!r}; check its name")
+    return bucket.region or connection.some_region
 
 
 @contextmanager

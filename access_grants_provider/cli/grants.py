@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
-from .settings import Failure, Settings, aws_options, json_option, s3_uri
+from .settings import Settings, aws_options, json_option, s3_uri
 
 if TYPE_CHECKING:
-    from botocore.exceptions import BotoCoreError, ClientError
+    from access_grants_provider.steps import CallerGrant
 
-    from access_grants_provider.exceptions import AccessGrantsError
-    from access_grants_provider.scopes import Target
-
-    from .connection import Connection
-    from .control import Control
-
-__all__ = ["Grant", "grants", "pages"]
+__all__ = ["grants"]
 
 COLUMNS = ("PERMISSION", "SCOPE", "APPLICATION")
-
-
-class Grant(NamedTuple):
-    """One grant of the caller, as S3 Access Grants lists it: ``application`` is ``NA``, ``ALL`` or an ARN."""
-
-    permission: str
-    scope: str
-    application: str
 
 
 @click.command(short_help="List the caller's grants.")
@@ -52,102 +37,32 @@ def grants(settings: Settings, /, target: str | None, account_id: str | None, as
       access-grants grants s3://sales/emea/ --region eu-west-1
       access-grants grants --json | jq -r '.[].scope'
     """
-    from access_grants_provider.answers import target_of
+    from access_grants_provider.exceptions import AccessDenied
 
-    from .connection import connect
-    from .control import Control
+    from .connection import connect, locate
     from .progress import Working
 
-    found: list[Grant] = []
+    found: list[CallerGrant] = []
     with Working("listing your grants") as step:
         connection = connect(settings, account_id=account_id)
-        control = Control(connection)
-        wanted = None if target is None else target_of(target)
-        region, listed = _listed(connection, control, wanted)
-        for page in listed:
-            found += [one for one in page if wanted is None or _concerns(one.scope, wanted)]
-            step.update(f"listing your grants in {region}, {len(found)} so far")
+        connection.signer()
+        try:
+            for grant in connection.provider.grants(target):
+                found.append(grant._replace(application=grant.application or "NA"))
+                step.update(f"listing your grants, {len(found)} so far")
+        except AccessDenied:
+            if target is not None:
+                locate(connection, target)
+            raise
+        where = ""
+        if not found:
+            where = f"for {target} in {locate(connection, target)}" if target else f"in {connection.some_region}"
     _print(found, as_json)
-    if not found:
-        where = f"in {region}" if target is None else f"for {target} in {region}"
+    if where:
         click.echo(f"You have no grants {where}.", err=True)
 
 
-def pages(connection: Connection, control: Control, region: str, bucket: str = "") -> Iterator[list[Grant]]:
-    """Yield the caller's grants in a region, page by page; ``bucket`` narrows it to buckets whose names begin so.
-
-    Without an ``account_id`` the instances shared with the caller are searched too, where botocore knows how.
-    Raises the errors of this package, in the region's and the account's name.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from access_grants_provider.steps import CallerAccount, ListGrants
-
-    provider = connection.provider
-    account = provider.config.account_id
-    try:
-        if account is None:
-            account = str(control.response(CallerAccount(region))["Account"])
-    except (ClientError, BotoCoreError) as error:
-        raise control.said(error, "sts:GetCallerIdentity", region, "for your account") from error
-    everywhere = provider.config.account_id is None and provider.rules.knows_everywhere()
-    step = ListGrants(account, region, bucket, everywhere)
-    while True:
-        try:
-            page = control.response(step)
-        except (ClientError, BotoCoreError) as error:
-            raise _refused(control, error, account, region) from error
-        yield [
-            Grant(entry.get("Permission", ""), entry.get("GrantScope", ""), entry.get("ApplicationArn", "NA"))
-            for entry in page.get("CallerAccessGrantsList") or []
-        ]
-        if not page.get("NextToken"):
-            return
-        step = step._replace(token=page["NextToken"])
-
-
-def _listed(connection: Connection, control: Control, wanted: Target | None) -> tuple[str, Iterator[list[Grant]]]:
-    """Return the region whose grants are asked for, and their pages."""
-    if wanted is None:
-        return connection.some_region, pages(connection, control, connection.some_region)
-    bucket = control.find_bucket(wanted.bucket)
-    if bucket.is_missing:
-        raise Failure(f"there is no bucket {wanted.bucket!r}; check its name")
-    region = bucket.region or connection.some_region
-    return region, pages(connection, control, region, wanted.bucket)
-
-
-def _refused(
-    control: Control, error: ClientError | BotoCoreError, account: str, region: str
-) -> Failure | AccessGrantsError:
-    from access_grants_provider.failures import refusal
-
-    kind = refusal(error)
-    if kind == "no instance":
-        return Failure(
-            f"account {account} has no S3 Access Grants instance in {region}; name another --region, "
-            "or --account-id if the instance is somebody else's"
-        )
-    if kind is not None:
-        return Failure(
-            f"the caller ({control.label}) may not call s3:ListCallerAccessGrants of account {account} in {region}; "
-            "allow it in the caller's IAM policies"
-        )
-    return control.said(error, "s3:ListCallerAccessGrants", region, "for your grants")
-
-
-def _concerns(scope: str, wanted: Target) -> bool:
-    """Tell whether a grant covers the target or lies in it. One that can't be read is shown, not hidden."""
-    from access_grants_provider.scopes import GrantScope, MalformedScope
-
-    try:
-        granted = GrantScope.parse(scope)
-    except MalformedScope:
-        return True
-    return granted.covers(wanted) or wanted.covers(granted)
-
-
-def _print(found: list[Grant], as_json: bool) -> None:
+def _print(found: list[CallerGrant], as_json: bool) -> None:
     from access_grants_provider.failures import one_line
 
     if as_json:

@@ -67,7 +67,7 @@ _access_grants_command.main()
         "click",
         "access_grants_provider.cli.grants",
         "access_grants_provider.cli.connection",
-        "access_grants_provider.cli.control",
+        "access_grants_provider.listing",
     ],
 )
 def test_ctrl_c_while_it_loads(server, alice, surroundings, name):

@@ -65,12 +65,22 @@ def test_another_accounts_instance_is_listed_where_it_is_named(server, alice, in
     assert rows(invoke("grants", "--account-id", "222222222222")) == [["READ", "s3://theirs/*", "NA"]]
 
 
+def test_another_accounts_instance_is_found_by_the_bucket(server, alice, invoke):
+    server.bucket("theirs", account_id="222222222222")
+    server.grant(alice, "s3://theirs/*", "READ", account_id="222222222222")
+    server.share("123456789012", owner="222222222222")
+    assert rows(invoke("grants", "s3://theirs/in/")) == [["READ", "s3://theirs/*", "NA"]]
+
+
 def test_no_grants_is_said_on_stderr(server, alice, invoke):
     server.revoke(next(iter(server._api.instances()[0].grants)))
     done = invoke("grants")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "You have no grants in us-east-1.\n")
     done = invoke("grants", "s3://data/in/", "--json")
     assert (done.stdout, done.stderr) == ("[]\n", "You have no grants for s3://data/in/ in us-east-1.\n")
+    server.bucket("far", region="eu-west-1")
+    server.grant(server.identity("bob"), "s3://far/*", "READ")
+    assert invoke("grants", "s3://far/").stderr == "You have no grants for s3://far/ in eu-west-1.\n"
 
 
 def refused(done, *parts: str) -> None:
@@ -82,37 +92,63 @@ def refused(done, *parts: str) -> None:
 
 def test_no_instance_in_this_region(server, alice, invoke):
     done = invoke("grants", "--region", "eu-west-1")
-    refused(done, "account 123456789012 has no S3 Access Grants instance in eu-west-1; name another --region")
+    refused(
+        done,
+        "no S3 Access Grants instance of account 123456789012 in eu-west-1 to list the grants of all buckets; "
+        "set account_id if it is another account's, or ask in the region it is in",
+    )
 
 
 def test_who_may_not_list(server, alice, invoke):
     server.forbid(alice, "s3:ListCallerAccessGrants")
-    refused(invoke("grants"), "may not call s3:ListCallerAccessGrants of account 123456789012 in us-east-1; allow it")
+    done = invoke("grants")
+    refused(done, "may not list its grants of account 123456789012 in us-east-1; allow s3:ListCallerAccessGrants on")
 
 
 def test_who_may_not_even_ask_who_they_are(server, alice, invoke):
     server.expire(alice)
-    refused(invoke("grants"), "sts:GetCallerIdentity in us-east-1 for your account", "sign in again")
+    refused(invoke("grants"), "sts:GetCallerIdentity in us-east-1 for the grants of all buckets", "sign in again")
+
+
+def test_who_has_no_credentials(server, alice, invoke):
+    done = invoke("grants", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+    refused(done, "there are no AWS credentials; give --profile")
 
 
 def test_an_answer_that_is_not_awss_is_one_line(server, alice, invoke):
     server.answer("GetCallerIdentity", b"<html><body>Sign in to the network</body></html>", times=None)
-    refused(invoke("grants"), "sts:GetCallerIdentity in us-east-1 for your account", "the answer can't be read")
+    asked = "sts:GetCallerIdentity in us-east-1 for the grants of all buckets"
+    refused(invoke("grants"), asked, "the answer can't be read")
 
 
-def test_no_such_bucket(server, alice, invoke):
-    refused(invoke("grants", "s3://nosuch/"), "there is no bucket 'nosuch'; check its name")
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"], ids=["without a grant", "without an instance"])
+def test_no_such_bucket(server, alice, invoke, region):
+    done = invoke("grants", "s3://nosuch/", "--region", region)
+    refused(done, "Error: there is no bucket 'nosuch'; check its name")
+
+
+def test_a_bucket_that_is_there_in_a_region_without_an_instance(server, alice, invoke):
+    server.bucket("far", region="eu-west-1")
+    refused(invoke("grants", "s3://far/"), "no S3 Access Grants instance of", "in eu-west-1", "of bucket 'far'; set")
 
 
 def test_a_failure_on_the_second_page_prints_nothing_by_halves(server, alice, invoke):
     server.tamper("ListCallerAccessGrants", lambda result: {**result, "NextToken": "more"})
-    refused(invoke("grants"), "s3:ListCallerAccessGrants in us-east-1 for your grants", "failed with")
+    refused(invoke("grants"), "s3:ListCallerAccessGrants in us-east-1 for all buckets", "failed with")
 
 
 def test_a_scope_with_control_characters_stays_one_line(server, alice, invoke):
     entry = {"Permission": "READ", "GrantScope": "s3://data/\tx\n*", "ApplicationArn": "NA"}
     server.tamper("ListCallerAccessGrants", lambda result: {"CallerAccessGrantsList": [entry]})
     assert rows(invoke("grants")) == [["READ", "s3://data/\\tx\\n*", "NA"]]
+
+
+def test_a_scope_of_an_unknown_form_is_shown_unless_it_would_have_to_be_compared(server, alice, invoke):
+    entry = {"Permission": "READ", "GrantScope": "s3://data"}
+    server.tamper("ListCallerAccessGrants", lambda result: {"CallerAccessGrantsList": [entry]}, times=None)
+    assert rows(invoke("grants")) == [["READ", "s3://data", "NA"]]
+    assert json.loads(invoke("grants", "--json").stdout)[0]["application"] == "NA"
+    refused(invoke("grants", "s3://data/"), "answered with a malformed GrantScope: 's3://data' is no S3 scope")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")
