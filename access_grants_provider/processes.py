@@ -66,7 +66,7 @@ class Processes:
 
     def _guard(self, who: bytes, step: Guard) -> Guarded:
         lock = self._disk.lock(who, self._context, step.key, seconds=0)
-        waited = not lock.held
+        waited = lock.contended
         holder = _held.get(lock.path) if waited else None
         if holder is not None and holder.held and holder.lane is not step.lane:
             # This very process, in an event loop that may stand still until we are done, or waiting for one.

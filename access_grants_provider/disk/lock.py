@@ -36,11 +36,14 @@ def filelock_package() -> Any:
 class DiskLock:
     """The lock of one flight, or the attempt to get it: ``held`` tells. A context manager that releases it.
 
+    ``contended``: somebody else had it when it was last tried. Neither of the two: it can't be had by anybody, and
+    there is nothing to wait for.
     Any thread may release it. A forked child holds nothing: neither its exit nor its life touches the parent's lock.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.contended = False
         # What the holder notes of its event loop, for others in its process.
         self.lane: object = None
         self._package = filelock_package()
@@ -58,6 +61,7 @@ class DiskLock:
 
         Raises :class:`Refused` for what is no lock file or where the file system knows no locks, and :class:`OSError`.
         """
+        self.contended = False
         # filelock would make a folder that is missing, and make it open to others.
         check_folder(self.path.parent)
         try:
@@ -70,11 +74,13 @@ class DiskLock:
             # It also has a way to wait; but from 4.0 on that keeps a fork in another thread waiting as long.
             self._lock.acquire(blocking=False)
         except self._package.Timeout:
+            self.contended = True
             return False
         except NotImplementedError:
             raise Refused(f"{self.path.parent} is on a file system without locks; use a folder on another") from None
         if self._removes_files() and not self._is_in_place():
             self._lock.release()
+            self.contended = True
             return False
         return True
 
