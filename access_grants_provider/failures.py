@@ -86,7 +86,7 @@ WRONG_SETTING = (
 
 DURATION = frozenset({"InvalidRequest", "StsValidationError", "ValidationError", "ValidationException"})
 WHO_ANSWERS = "is that AWS which answers? check endpoint_url and the proxy"
-TRY_AGAIN = "try again later, or set fallback='always' to sign as the caller meanwhile"
+TRY_AGAIN = "try again later; under fallback='always' requests are signed as the caller meanwhile"
 HINTS = {
     "StsNotAuthorizedError": "the location's IAM role does not trust S3 Access Grants",
     "StsPackedPolicyTooLargeError": "the grant's scope is too long for a session policy",
