@@ -224,6 +224,8 @@ class Plugin:
         self.record.write(self.report)
         if self._server is not None:
             self._server.shutdown()
+            # The suite may leave connections open, whose threads would never end.
+            self._server.hang_up()
             self._server.server_close()
 
 
