@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .scopes import Permission
 
@@ -41,8 +41,7 @@ class Decision:
     expiration: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Stats:
+class Stats(NamedTuple):
     """Counts since registration.
 
     ``granted``, ``fallback``, ``unsupported``, ``denied``: requests by outcome, each retry counting anew.

@@ -7,7 +7,7 @@ no instance, no call under way. One lock guards a store; it is never held across
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -256,7 +256,7 @@ class Store:
 
     def __init__(self, privilege: str) -> None:
         self.lock = leaf_lock()
-        self._digest_key = secrets.token_bytes(32)
+        self._digest_key = os.urandom(32)
         self._limit = MAX_CREDENTIALS[privilege]
         self._memories: OrderedDict[bytes, Memory] = OrderedDict()
         # Those too that were forgotten here and are still in use somewhere.

@@ -7,7 +7,6 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .answers import VendedCredentials, decision_of, permission_of, target_of
@@ -62,7 +61,7 @@ class AccessGrantsProvider:
         self._own_client: object = None
         self._undo: list[Callable[[], object]] = []
         self.notices = Notices()
-        self._counts = dict.fromkeys((one.name for one in fields(Stats)), 0)
+        self._counts = dict.fromkeys(Stats._fields, 0)
         self.configure(config)
 
     def configure(self, config: AccessGrantsConfig) -> None:
