@@ -23,8 +23,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .answers import VendedCredentials, decision_of
-from .calls import NOBODY, PARSER_ERRORS, Call, answer_of_error, hook_internal_client, read_timestamp
-from .clients import withhold_credentials_from_logs
+from .calls import NOBODY, PARSER_ERRORS, Call, answer_of_error, hook_internal_client
+from .clients import prepare_session
 from .decision import Decision
 from .exceptions import ConfigurationError
 from .flow import Verdict
@@ -220,13 +220,8 @@ class TasksHook(ClientHook):
             return client
 
     def _new_session(self) -> AioSession:
-        """Return one for this client alone: the thread of a cancelled task may still be making another, in its own."""
-        withhold_credentials_from_logs()
-        session = AioSession(profile=self.provider.profile)
-        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
-        if self.loader is not None:
-            session.register_component("data_loader", self.loader)
-        return session
+        """Return one for one client alone: the thread of a cancelled task may still be making another, in its own."""
+        return prepare_session(AioSession(profile=self.provider.profile), self.loader)
 
 
 class _OnAsyncio:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.client import BaseClient
 from botocore.exceptions import ProfileNotFound
@@ -16,7 +16,9 @@ from .config import AccessGrantsConfig
 from .forks import in_forked_children
 from .signatures import honour_request_credentials
 
-__all__ = ["InternalClients", "profile_settings", "withhold_credentials_from_logs"]
+__all__ = ["InternalClients", "prepare_session", "profile_settings"]
+
+AnySession = TypeVar("AnySession", bound=Session)
 
 try:
     from botocore.utils import create_nested_client
@@ -48,7 +50,19 @@ class _WithoutCredentials(logging.Filter):
         return True
 
 
-def withhold_credentials_from_logs() -> None:
+def prepare_session(session: AnySession, loader: object) -> AnySession:
+    """Return a session of botocore or aiobotocore, made fit for the calls to S3 Access Grants.
+
+    ``loader``: that of the user's client, with the models it has read already; None where it has none.
+    """
+    _withhold_credentials_from_logs()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
+    if loader is not None:
+        session.register_component("data_loader", loader)
+    return session
+
+
+def _withhold_credentials_from_logs() -> None:
     """Keep vended credentials out of botocore's DEBUG log, in this process and from now on."""
     parser_log = logging.getLogger("botocore.parsers")
     if not any(isinstance(one, _WithoutCredentials) for one in parser_log.filters):
@@ -125,12 +139,7 @@ class InternalClients:
 
     def _own_session(self) -> Session:
         if self._session is None:
-            withhold_credentials_from_logs()
-            self._session = Session(profile=self._profile)
-            self._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
-            loader = self._loader()
-            if loader is not None:
-                self._session.register_component("data_loader", loader)
+            self._session = prepare_session(Session(profile=self._profile), self._loader())
         return self._session
 
     def _start_over(self) -> None:

@@ -14,6 +14,7 @@ Outcome = Literal["granted", "fallback", "unsupported", "denied"]
 Source = Literal["cache", "vended"]
 
 
+# No named tuple, as Stats is: in somebody's callback "%s" % decision has to work.
 @dataclass(frozen=True)
 class Decision:
     """What was decided for one S3 request. Holds nothing secret.

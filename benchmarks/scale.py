@@ -117,12 +117,30 @@ def finder(memory: Any) -> Callable[[Any], object]:
     return lambda target: memory.warm("READ", target, NOW)
 
 
+def look_up_row(
+    name: str,
+    taken: dict[Any, list[float]],
+    size: int,
+    base: int,
+    without_peer: Cell,
+    bar: float,
+    ci_bar: float,
+) -> Row:
+    """Return the row of the look-ups of one size, over those of another; ``without_peer``: why the peer has none."""
+    peer = without_peer
+    if ("peer", size) in taken:
+        ratio = over(taken["peer", size], taken["peer", base])
+        peer = with_ratio(spread(taken["peer", size], "µs", 1e6), ratio)
+    ours = spread(taken["ours", size], "µs", 1e6)
+    return Row(name, ours, NOTHING, peer, over(taken["ours", size], taken["ours", base]), "ratio", bar, ci_bar)
+
+
 def scope_rows(effort: Effort, names: list[str], memories: dict[int, Any]) -> Iterator[Row]:
     """Compare look-ups among many scopes with those where there is one."""
     order = random.Random(2)
-    for what, pick in (("one key again and again", [names[0]]), ("keys at random", names[:2])):
+    for what, at_random in (("one key again and again", False), ("keys at random", True)):
         for number in SCOPES[2:] if effort.quick else SCOPES[1:]:
-            here = pick if len(pick) == 1 else order.sample(names[:number], LOOKUPS)
+            here = order.sample(names[:number], LOOKUPS) if at_random else [names[0]]
             works: dict[Any, Callable[[], float]] = {}
             for size, chosen in ((1, [names[0]]), (number, here)):
                 keys = [GrantScope(BUCKET, f"{name}part-00042.parquet", False) for name in chosen]
@@ -134,19 +152,8 @@ def scope_rows(effort: Effort, names: list[str], memories: dict[int, Any]) -> It
                     texts = ([f"{name}part-00042.parquet" for name in chosen] * LOOKUPS)[:LOOKUPS]
                     works["peer", size] = partial(timed, filled_peer(names[:size]), texts)
             taken = by_turns(effort.of(9, 5), works)
-            if ("peer", number) in taken:
-                ratio = over(taken["peer", number], taken["peer", 1])
-                peer = with_ratio(spread(taken["peer", number], "µs", 1e6), ratio)
-            yield Row(
-                f"look-up among {number:,} scopes over 1, {what}",
-                spread(taken["ours", number], "µs", 1e6),
-                NOTHING,
-                peer,
-                over(taken["ours", number], taken["ours", 1]),
-                "ratio",
-                1.5,
-                CI_SCOPES,
-            )
+            name = f"look-up among {number:,} scopes over 1, {what}"
+            yield look_up_row(name, taken, number, 1, peer, 1.5, CI_SCOPES)
 
 
 def key_rows(effort: Effort, names: list[str], memory: Any) -> Iterator[Row]:
@@ -164,20 +171,8 @@ def key_rows(effort: Effort, names: list[str], memory: Any) -> Iterator[Row]:
                 works["peer", length] = partial(timed, find_peer, [key] * 20)
         taken = by_turns(effort.of(9, 5), works)
         for length in lengths[1:]:
-            peer = NOT_HERE
-            if effort.peer:
-                ratio = over(taken["peer", length], taken["peer", lengths[0]])
-                peer = with_ratio(spread(taken["peer", length], "µs", 1e6), ratio)
-            yield Row(
-                f"look-up of a key of {length:,} characters over {lengths[0]}, {what}",
-                spread(taken["ours", length], "µs", 1e6),
-                NOTHING,
-                peer,
-                over(taken["ours", length], taken["ours", lengths[0]]),
-                "ratio",
-                2.0,
-                CI_KEYS,
-            )
+            name = f"look-up of a key of {length:,} characters over {lengths[0]}, {what}"
+            yield look_up_row(name, taken, length, lengths[0], NOT_HERE, 2.0, CI_KEYS)
 
 
 def traced(number: int, make: Callable[[], Callable[[int], object]]) -> float:

@@ -29,14 +29,18 @@ def get(s3, key="a/x") -> bytes:
     return s3.get_object(Bucket="data", Key=key)["Body"].read()
 
 
-def test_what_s3_refuses_later_than_it_was_vended_is_recalled_by_nobody(grants, alice, process, clock, control):
-    _, first = process(alice)
-    get(first)
+def assert_renewed_when_s3_refuses(s3, grants, clock, control) -> None:
     clock.forward(1)
     control()
     grants.fail("GetObject", "ExpiredToken", status=400, times=1)
-    assert get(first) == b"1"
+    assert get(s3) == b"1"
     assert "GetDataAccess" in control()
+
+
+def test_what_s3_refuses_later_than_it_was_vended_is_recalled_by_nobody(grants, alice, process, clock, control):
+    _, first = process(alice)
+    get(first)
+    assert_renewed_when_s3_refuses(first, grants, clock, control)
 
 
 def test_what_another_process_recalled_and_s3_refuses_is_recalled_by_nobody(grants, alice, process, clock, control):
@@ -44,11 +48,7 @@ def test_what_another_process_recalled_and_s3_refuses_is_recalled_by_nobody(gran
     clock.forward(1)
     _, second = process(alice)
     get(second)
-    clock.forward(1)
-    control()
-    grants.fail("GetObject", "ExpiredToken", status=400, times=1)
-    assert get(second) == b"1"
-    assert "GetDataAccess" in control()
+    assert_renewed_when_s3_refuses(second, grants, clock, control)
 
 
 def test_a_nearer_grant_is_asked_for_though_another_process_has_renewed_the_wide_one(

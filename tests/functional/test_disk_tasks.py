@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -13,11 +14,12 @@ pytest.importorskip("aiobotocore", reason="aiobotocore is not installed: it pins
 
 import boto3
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 
 from access_grants_provider import aio
 from access_grants_provider.plugin import _registry
 from access_grants_provider.processes import Processes
+
+from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
 
 pytestmark = pytest.mark.only("aiobotocore", reason="threads that wait for a lock are the caller's own")
 
@@ -28,9 +30,7 @@ SOON = 10
 @pytest.fixture
 def grants(access_grants_server, monkeypatch, tmp_path):
     access_grants_server.bucket("data")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", access_grants_server.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", access_grants_server.url)
-    monkeypatch.setenv("S3_ACCESS_GRANTS_ENDPOINT_URL", access_grants_server.url)
+    point_at(access_grants_server, monkeypatch)
     monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE_FOLDER", str(tmp_path / "cache"))
     return access_grants_server
 
@@ -44,16 +44,14 @@ def alice(grants):
     return alice
 
 
-def session_of(identity) -> AioSession:
-    session = AioSession()
-    session.set_credentials(identity.access_key_id, identity.secret_access_key, identity.session_token)
-    return session
-
-
-async def read(s3, key) -> bytes:
-    response = await s3.get_object(Bucket="data", Key=key)
-    async with response["Body"] as body:
-        return await body.read()
+@asynccontextmanager
+async def begun(session, register):
+    """Client, provider and requester; how deep the grants lie is known by now, so that flights are by folder."""
+    provider = register(session, cache="disk")
+    async with session.create_client("s3") as s3:
+        await read(s3, "d/x")
+        (who,) = provider.processes._met
+        yield s3, provider, who
 
 
 def hold(provider, requester, folder):
@@ -67,12 +65,7 @@ def test_tasks_that_wait_for_other_processes_leave_the_threads_to_those_that_nee
     async def main():
         pool = ThreadPoolExecutor(2)
         asyncio.get_running_loop().set_default_executor(pool)
-        session = session_of(alice)
-        provider = register(session, cache="disk")
-        async with session.create_client("s3") as s3:
-            # Shows how deep the grants lie; the others fly by folder.
-            await read(s3, "d/x")
-            (who,) = provider.processes._met
+        async with begun(session_of(alice), register) as (s3, provider, who):
             held = [hold(provider, who, folder) for folder in "ab"]
             waiting = [asyncio.create_task(read(s3, f"{folder}/x")) for folder in "ab"]
             while len(provider.store._made) != 1 or len(next(iter(provider.store._made)).flights) < 2:
@@ -90,11 +83,7 @@ def test_tasks_that_wait_for_other_processes_leave_the_threads_to_those_that_nee
 
 def test_a_task_that_waits_for_another_process_can_be_cancelled_and_keeps_no_thread(grants, register, alice):
     async def main():
-        session = session_of(alice)
-        provider = register(session, cache="disk")
-        async with session.create_client("s3") as s3:
-            await read(s3, "d/x")
-            (who,) = provider.processes._met
+        async with begun(session_of(alice), register) as (s3, provider, who):
             held = hold(provider, who, "a")
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(read(s3, "a/x"), 1)
@@ -107,24 +96,15 @@ def test_a_task_that_waits_for_another_process_can_be_cancelled_and_keeps_no_thr
 
 
 def test_on_trio_tasks_wait_for_another_process_and_can_be_cancelled(grants, register, alice):
-    trio = pytest.importorskip("trio", reason="trio is not installed")
-    pytest.importorskip("httpx2", reason="httpx2 is not installed")
-    pytest.importorskip("aiobotocore._async_primitives", reason="this aiobotocore runs on asyncio only")
-    from aiobotocore.httpxsession import HttpxSession
+    trio = trio_or_skip()
 
     async def main():
-        session = session_of(alice)
-        session.set_default_client_config(AioConfig(http_session_cls=HttpxSession))
-        provider = register(session, cache="disk")
         bodies = []
 
         async def keep(key):
-            response = await s3.get_object(Bucket="data", Key=key)
-            bodies.append(await response["Body"].read())
+            bodies.append(await read(s3, key))
 
-        async with session.create_client("s3") as s3:
-            await keep("d/x")
-            (who,) = provider.processes._met
+        async with begun(session_on_trio(alice), register) as (s3, provider, who):
             held = hold(provider, who, "a")
             with trio.move_on_after(1) as patience:
                 await keep("a/x")
@@ -133,9 +113,9 @@ def test_on_trio_tasks_wait_for_another_process_and_can_be_cancelled(grants, reg
                 nursery.start_soon(keep, "a/x")
                 with trio.fail_after(SOON):
                     await keep("c/x")
-                assert bodies == [b"d", b"c"]
+                assert bodies == [b"c"]
                 held.release()
-            assert bodies == [b"d", b"c", b"a"]
+            assert bodies == [b"c", b"a"]
 
     trio.run(main)
     assert grants.calls("GetDataAccess") == 3
@@ -153,11 +133,7 @@ def test_a_task_cancelled_just_when_it_gets_the_lock_leaves_it_to_others(grants,
         return answer
 
     async def main():
-        session = session_of(alice)
-        provider = register(session, cache="disk")
-        async with session.create_client("s3") as s3:
-            await read(s3, "d/x")
-            (who,) = provider.processes._met
+        async with begun(session_of(alice), register) as (s3, provider, who):
             monkeypatch.setattr(Processes, "_guard", told)
             pool = ThreadPoolExecutor(1)
             asyncio.get_running_loop().set_default_executor(pool)

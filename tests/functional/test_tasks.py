@@ -13,10 +13,11 @@ pytest.importorskip("aiobotocore", reason="aiobotocore is not installed: it pins
 
 import boto3
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 
 from access_grants_provider import exceptions
 from access_grants_provider.plugin import _registry
+
+from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
 
 pytestmark = pytest.mark.only("aiobotocore", reason="threads have no tasks, no cancellation and no event loops")
 
@@ -26,16 +27,8 @@ TASKS = 64
 @pytest.fixture
 def grants(access_grants_server, monkeypatch):
     access_grants_server.bucket("data")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", access_grants_server.url)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", access_grants_server.url)
-    monkeypatch.setenv("S3_ACCESS_GRANTS_ENDPOINT_URL", access_grants_server.url)
+    point_at(access_grants_server, monkeypatch)
     return access_grants_server
-
-
-def session_of(identity) -> AioSession:
-    session = AioSession()
-    session.set_credentials(identity.access_key_id, identity.secret_access_key, identity.session_token)
-    return session
 
 
 @pytest.fixture
@@ -44,12 +37,6 @@ def alice(grants):
     grants.grant(alice, "s3://data/a/*", "READ")
     grants.put("s3://data/a/x", b"a")
     return alice
-
-
-async def read(s3, key, bucket="data") -> bytes:
-    response = await s3.get_object(Bucket=bucket, Key=key)
-    async with response["Body"] as body:
-        return await body.read()
 
 
 async def in_thread(call, *args):
@@ -287,15 +274,11 @@ def test_a_registered_asynchronous_client_answers_itself(grants, register, alice
 
 
 def test_on_trio_it_is_the_same(grants, register, alice):
-    trio = pytest.importorskip("trio", reason="trio is not installed")
+    trio = trio_or_skip()
     idle = pytest.importorskip("trio.testing").wait_all_tasks_blocked
-    pytest.importorskip("httpx2", reason="httpx2 is not installed")
-    pytest.importorskip("aiobotocore._async_primitives", reason="this aiobotocore runs on asyncio only")
-    from aiobotocore.httpxsession import HttpxSession
 
     async def main():
-        session = session_of(alice)
-        session.set_default_client_config(AioConfig(http_session_cls=HttpxSession))
+        session = session_on_trio(alice)
         register(session)
         async with session.create_client("s3") as s3:
             with grants.hold("GetDataAccess") as held:
@@ -308,8 +291,7 @@ def test_on_trio_it_is_the_same(grants, register, alice):
                     held.release()
 
     async def read_on_trio(s3):
-        response = await s3.get_object(Bucket="data", Key="a/x")
-        assert await response["Body"].read() == b"a"
+        assert await read(s3, "a/x") == b"a"
 
     trio.run(main)
     assert grants.calls("GetDataAccess") == 1

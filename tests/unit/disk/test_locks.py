@@ -204,6 +204,25 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(
         assert len(left(folder, ".lock")) == 1
 
 
+def test_it_tells_a_lock_that_somebody_has_from_one_that_is_not_to_be_had(
+    cache: DiskCache, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried() -> tuple[bool, bool]:
+        lock = cache.lock(ANN, CONTEXT, KEY, seconds=0)
+        return lock.held, lock.contended
+
+    held = cache.lock(ANN, CONTEXT, KEY)
+    assert (held.held, held.contended) == (True, False)
+    assert tried() == (False, True)
+    held.release()
+    with monkeypatch.context() as patched:
+        # Whoever had it has removed its file just now.
+        patched.setattr(disk_lock.DiskLock, "_is_in_place", lambda _: False)
+        assert tried() == (False, True)
+    folder.chmod(0o755)
+    assert tried() == (False, False)
+
+
 def test_the_locks_folder_is_made_again_when_it_goes_while_one_waits(
     cache: DiskCache, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
