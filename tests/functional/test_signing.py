@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 PART = b"x" * 5 * 1024 * 1024
 
@@ -143,3 +145,18 @@ def test_a_listing_under_a_narrower_grant_than_its_prefix_is_not_signed_with_it(
     (sent,) = grants.s3_requests()
     assert sent.signer == "alice"
     assert "signing as the caller" in caplog.text
+
+
+def test_a_first_request_reads_no_model_that_the_client_has_read(s3, monkeypatch):
+    """Reading models is most of the work of making a client."""
+    read, load = [], JSONFileLoader.load_file
+
+    def noted(loader, path):
+        loaded = load(loader, path)
+        if loaded is not None:
+            read.append(PurePath(path))
+        return loaded
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", noted)
+    s3.get_object(Bucket="data", Key="in/there")
+    assert {path.parent.parent.name for path in read} <= {"s3control", "sts"}
