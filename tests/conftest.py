@@ -17,6 +17,16 @@ from access_grants_provider.testing import LocalAccessGrants
 FOREIGN = ("AWS_", "S3_ACCESS_GRANTS_", "BOTO", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of other people's libraries come last.
+
+    Polars, pyarrow, obstore and DuckDB leave about twenty native threads behind in the process. The tests after them
+    would fork it, change its user and let signals hit it, and one run of them ended in a segmentation fault in a thread
+    that was not Python's.
+    """
+    items.sort(key=lambda item: "ecosystem" in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in list(os.environ):
