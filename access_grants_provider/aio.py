@@ -127,7 +127,7 @@ class TasksHook(ClientHook):
     async def _perform(self, step: Step, requester: Requester) -> Any:
         if isinstance(step, Wait):
             # To be cancelled here does nothing to the flight.
-            await _running().landing(step.flight)
+            await _landing(step.flight)
             return None
         if isinstance(step, ON_DISK):
             return await self._perform_on_disk(step, requester)
@@ -236,23 +236,17 @@ class _OnAsyncio:
     def lock(self) -> Any:
         return asyncio.Lock()
 
+    def event(self) -> Any:
+        return asyncio.Event()
+
+    def soon(self, work: Callable[[], object]) -> None:
+        self.loop.call_soon_threadsafe(work)
+
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.to_thread(work)
 
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-    async def landing(self, flight: Flight) -> None:
-        landed = asyncio.Event()
-
-        def tell(_: object) -> None:
-            # Its leader ends it in this thread, but for one that is collected as garbage in another, or after its loop
-            # was closed.
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(landed.set)
-
-        flight.done.add_done_callback(tell)
-        await landed.wait()
 
 
 class _OnTrio:
@@ -270,16 +264,17 @@ class _OnTrio:
     def lock(self) -> Any:
         return self._trio.Lock()
 
+    def event(self) -> Any:
+        return self._trio.Event()
+
+    def soon(self, work: Callable[[], object]) -> None:
+        self.loop.run_sync_soon(work)
+
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         return await self._trio.to_thread.run_sync(work)
 
     async def pause(self, seconds: float) -> None:
         await self._trio.sleep(seconds)
-
-    async def landing(self, flight: Flight) -> None:
-        landed = self._trio.Event()
-        flight.done.add_done_callback(lambda _: self.loop.run_sync_soon(landed.set))
-        await landed.wait()
 
 
 def _running() -> _OnAsyncio | _OnTrio:
@@ -287,3 +282,18 @@ def _running() -> _OnAsyncio | _OnTrio:
         return _OnAsyncio()
     except RuntimeError:
         return _OnTrio()
+
+
+async def _landing(flight: Flight) -> None:
+    """Wait in this task until a flight is over."""
+    running = _running()
+    landed = running.event()
+
+    def tell(_: object) -> None:
+        # Its leader ends it in this thread, but for one that is collected as garbage in another, or after its loop was
+        # closed, which both loops say with a RuntimeError.
+        with contextlib.suppress(RuntimeError):
+            running.soon(landed.set)
+
+    flight.done.add_done_callback(tell)
+    await landed.wait()

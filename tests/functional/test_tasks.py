@@ -14,7 +14,8 @@ pytest.importorskip("aiobotocore", reason="aiobotocore is not installed: it pins
 import boto3
 from aiobotocore.config import AioConfig
 
-from access_grants_provider import exceptions
+from access_grants_provider import aio, exceptions
+from access_grants_provider.memory import Flight
 from access_grants_provider.plugin import _registry
 
 from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
@@ -296,3 +297,27 @@ def test_on_trio_it_is_the_same(grants, register, alice):
     trio.run(main)
     assert grants.calls("GetDataAccess") == 1
     assert {one.signer for one in grants.s3_requests()} == {"grant"}
+
+
+async def cancelled_on_asyncio(waiting):
+    task = asyncio.ensure_future(waiting)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def cancelled_on_trio(waiting):
+    with trio_or_skip().move_on_after(0):
+        await waiting
+
+
+@pytest.mark.parametrize("on_trio", [False, True], ids=["asyncio", "trio"])
+def test_a_call_that_ends_after_its_loop_wakes_nobody_and_says_nothing(on_trio, caplog):
+    flight = Flight("a task that is never resumed, and collected as garbage after its loop")
+    if on_trio:
+        trio_or_skip().run(cancelled_on_trio, aio._landing(flight))
+    else:
+        asyncio.run(cancelled_on_asyncio(aio._landing(flight)))
+    flight.done.set_result(None)
+    assert caplog.messages == []
