@@ -35,11 +35,12 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0, help="how long (default: 1)")
+    parser.add_argument("--calls", type=int, default=0, help="go on until so many were made (default: 0)")
     parser.add_argument("--seed", type=int, default=None, help="repeat the events of an earlier run")
     parser.add_argument("--threads", type=int, default=THREADS, help=f"default: {THREADS}")
     parser.add_argument("--tasks", type=int, default=TASKS, help=f"default: {TASKS}; none without aiobotocore")
     parser.add_argument(
-        "--sabotage", choices=sorted(SABOTAGE), help="sign one request in ten wrongly, to see the check go red"
+        "--sabotage", choices=sorted(SABOTAGE), help="sign one request in five wrongly, to see the check go red"
     )
     given = parser.parse_args()
     given.tasks = given.tasks if find_spec("aiobotocore") else 0
@@ -51,19 +52,19 @@ def soak(given: argparse.Namespace, service: Service, journal: Journal) -> list[
     """Warm up, measure, load, measure again; return what leaked."""
     spoil = SABOTAGE[given.sabotage](service) if given.sabotage else None
 
-    def phase(name: str, seconds: float) -> None:
+    def phase(name: str, seconds: float, calls: int = 0) -> None:
         seed = f"{given.seed}{name}"
         load = Load(service, journal, seed, given.threads, given.tasks, spoil)
         load.start()
         turmoil = Turmoil(service, load, journal, seed)
-        turmoil.run(seconds)
+        turmoil.run(seconds, calls)
         load.stop()
         turmoil.settle()
 
     # The first load leaves what a process needs once: models that were read, classes that were made, the heap.
     phase("w", min(15.0, 15 * given.minutes))
     before = held()
-    phase("m", 60 * given.minutes)
+    phase("m", 60 * given.minutes, given.calls)
     after = held()
     print(f"before: {before}\nafter:  {after}")
     return leaks(before, after)

@@ -1,4 +1,4 @@
-"""Faults that the package does not have: each signs one request in ten wrongly, and the judge has to see it."""
+"""Faults that the package does not have: each signs one request in five wrongly, and the judge has to see it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 from botocore.credentials import Credentials
 
 from .service import Service
+from .world import STRANGER
 
-ONE_IN = 10
+ONE_IN = 5
 AGED_SECONDS = 5
 
 
@@ -30,7 +31,7 @@ def _replacing(choose: Callable[[Any], Any]) -> Callable[[Any], None]:
 
 def stranger(service: Service) -> Callable[[Any], None]:
     """Sign as somebody else."""
-    identity = service.identities["dave"]
+    identity = service.identities[STRANGER]
     return _replacing(lambda _: Credentials(identity.access_key_id, identity.secret_access_key))
 
 

@@ -17,7 +17,7 @@ from access_grants_provider.testing.errors import Refusal, error_response
 from access_grants_provider.testing.gate import claim_of, service_of
 from access_grants_provider.testing.wire import Request, Response
 
-from .world import BUCKET, LIFE_SECONDS, PEOPLE, folders
+from .world import BUCKET, BY_NAME, LIFE_SECONDS, PEOPLE, STRANGER, folders
 
 FAULT_SHARE = 0.05
 # botocore makes five attempts. A fault befalls the first two only, so a request that is sent again always arrives.
@@ -104,7 +104,7 @@ def serve(pipe: Connection, seed: int) -> None:
     """Run the service in this process: each message is a Python call on it, ``None`` ends it."""
     with FaultyServer(seed) as server:
         server.furnish()
-        pipe.send((server.url, {person.name: server.identity(person.name) for person in PEOPLE}))
+        pipe.send((server.url, {name: server.identity(name) for name in (STRANGER, *BY_NAME)}))
         while (message := pipe.recv()) is not None:
             name, *arguments = message
             found = getattr(server, name)

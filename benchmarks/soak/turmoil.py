@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from .journal import Event, Journal
-from .load import Load, make
+from .load import PATIENCE, Load, make
 from .seats import stamp
 from .service import Service
 from .world import BUCKET, MOVING, PEOPLE, Work, choose, moving_folder
@@ -28,13 +28,15 @@ class Turmoil:
         # folder → the id of its grant
         self.grants: dict[tuple[str, str], str] = {}
 
-    def run(self, seconds: float) -> None:
-        """Let things happen for so long."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+    def run(self, seconds: float, calls: int) -> None:
+        """Let things happen for so long, and on until so many calls were made; a load that is stuck is a failure."""
+        until, enough = time.monotonic() + seconds, self.journal.done + calls
+        while (now := time.monotonic()) < until or (self.journal.done < enough and now < until + PATIENCE):
             events = [self.grant_or_revoke, self.clear, self.turn, self.fork]
             self._random.choices(events, [10, 3, 2, 2])[0]()
-            time.sleep(min(left, self._random.uniform(0, 0.6)))
+            time.sleep(self._random.uniform(0, 0.6))
+        if self.journal.done < enough:
+            self.journal.fail(f"{enough - self.journal.done} of {calls} calls were not made within {PATIENCE} s more")
 
     def settle(self) -> None:
         """Take all moving grants away, so that another load begins as this one did."""

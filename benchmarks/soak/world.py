@@ -30,6 +30,8 @@ PEOPLE = (
     Person("dave", "always", rotates=True),
 )
 BY_NAME = {person.name: person for person in PEOPLE}
+# Makes no calls, so whatever is signed as this identity is signed wrongly.
+STRANGER = "mallory"
 
 # zone → the permission that a grant gives there for good, and what everybody may do there without any grant.
 ZONES: dict[str, tuple[str | None, str | None]] = {
