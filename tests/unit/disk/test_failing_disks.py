@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk import cache as disk
 from access_grants_provider.disk import files as disk_files
 
-from .world import ANN, CONTEXT, NOBODY, Interrupt, files, posix, record, warnings
+from .world import ANN, CONTEXT, NOBODY, files, interrupted, posix, record, warnings
 
 
 @pytest.fixture
@@ -149,16 +148,8 @@ def test_whichever_step_of_keeping_fails_the_disk_is_whole_and_nothing_but_ctrl_
 def test_ctrl_c_at_any_line_of_keeping_leaves_a_whole_record_or_none(cache: DiskCache, folder: Path) -> None:
     cache.keep(ANN, CONTEXT, record("WRITE"))
     for at in range(1_000):
-        before = sys.gettrace()
-        sys.settrace(Interrupt(at, disk, disk_files))
-        try:
-            cache.keep(ANN, CONTEXT, record())
-        except KeyboardInterrupt:
-            pass
-        else:
+        if not interrupted(at, lambda: cache.keep(ANN, CONTEXT, record()), disk, disk_files):
             break
-        finally:
-            sys.settrace(before)
         assert [path for path in files(folder) if path.suffix != ".json"] == []
         assert record("WRITE") in cache.recall(ANN, CONTEXT, "sales")
     assert at > 50

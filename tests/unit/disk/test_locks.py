@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from access_grants_provider.disk import cache as disk
 from access_grants_provider.disk import lock as disk_lock
 
 from .fleet import ANN, CONTEXT, KEY, PATIENCE, free, heard, herd, left, process, record
-from .world import Interrupt
+from .world import interrupted
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork and no flock here")
 CLOCK, LOCK_SECONDS = time.time, PATIENCE
@@ -267,25 +265,13 @@ def test_ctrl_c_while_one_waits_comes_out_and_leaves_the_holder_its_lock(
     assert free(cache)
 
 
-def lock_and_release(cache: DiskCache) -> None:
-    with cache.lock(ANN, CONTEXT, KEY) as lock:
-        assert lock.held
-
-
 def test_ctrl_c_at_any_line_of_locking_and_releasing_leaves_no_lock_behind(cache: DiskCache) -> None:
-    def interrupted(at: int, work: Callable[[DiskCache], None]) -> bool:
-        before = sys.gettrace()
-        sys.settrace(Interrupt(at, disk, disk_lock))
-        try:
-            work(cache)
-        except KeyboardInterrupt:
-            return True
-        finally:
-            sys.settrace(before)
-        return False
+    def lock_and_release() -> None:
+        with cache.lock(ANN, CONTEXT, KEY) as lock:
+            assert lock.held
 
     for at in range(1_000):
-        if not interrupted(at, lock_and_release):
+        if not interrupted(at, lock_and_release, disk, disk_lock):
             break
         assert free(cache)
     assert at > 40
