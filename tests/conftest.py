@@ -20,9 +20,8 @@ FOREIGN = ("AWS_", "S3_ACCESS_GRANTS_", "BOTO", "HTTP_PROXY", "HTTPS_PROXY", "ht
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests of other people's libraries come last.
 
-    Polars, pyarrow, obstore and DuckDB leave about twenty native threads behind in the process. The tests after them
-    would fork it, change its user and let signals hit it, and one run of them ended in a segmentation fault in a thread
-    that was not Python's.
+    Polars, pyarrow, obstore and DuckDB leave about twenty native threads behind in the process, and the tests after
+    them would fork it and change its user.
     """
     items.sort(key=lambda item: "ecosystem" in item.path.parts)
 
