@@ -246,10 +246,11 @@ def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
 
 
 def _place_of(target: Any) -> _Place:
-    boto3 = sys.modules.get("boto3")
     if target is None:
         target = _default_session()
-    elif boto3 is not None and isinstance(target, boto3.resources.base.ServiceResource):
+    # Whose target is boto3's has imported it, at the latest in the line above.
+    boto3 = sys.modules.get("boto3")
+    if boto3 is not None and isinstance(target, boto3.resources.base.ServiceResource):
         target = target.meta.client
     if _is_s3_client(target):
         return _Place(target.meta.events, target, None, None, _is_asynchronous(target))

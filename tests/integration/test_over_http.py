@@ -124,6 +124,23 @@ def test_one_environment_variable_is_enough(server, alice):
     assert signers(server, "PutObject", "GetObject") == {"grant"}
 
 
+def test_the_default_session_is_covered_before_anybody_has_imported_boto3(server, alice):
+    program = """
+        import access_grants_provider
+        access_grants_provider.register()
+    """
+    run(textwrap.dedent(program) + textwrap.dedent(PLAIN_PROGRAM), server.environment(alice))
+    assert signers(server, "PutObject", "GetObject") == {"grant"}
+
+
+def test_an_adapter_asks_as_the_default_session_before_anybody_has_imported_boto3(server, alice):
+    program = """
+        from access_grants_provider.adapters.source import GrantSource
+        print(GrantSource("s3://data/in/", "READ", None, {}).credentials().scope)
+    """
+    assert run(program, server.environment(alice)) == "s3://data/in/*\n"
+
+
 def test_a_wrong_option_in_the_environment_stops_the_program(server, alice):
     environment = {**server.environment(alice), **AUTOLOAD, "S3_ACCESS_GRANTS_FALLBACK": "sometimes"}
     with pytest.raises(AssertionError, match="S3_ACCESS_GRANTS_FALLBACK: fallback='sometimes'"):
