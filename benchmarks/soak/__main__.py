@@ -23,7 +23,7 @@ from .journal import Journal
 from .judge import Findings, judge
 from .leaks import held, leaks
 from .load import TASKS, THREADS, Load
-from .sabotage import SABOTAGE
+from .sabotage import ONE_IN, SABOTAGE
 from .service import FAULT_SHARE, Service
 from .turmoil import Turmoil
 from .world import LIFE_SECONDS, PEOPLE
@@ -39,9 +39,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="repeat the events of an earlier run")
     parser.add_argument("--threads", type=int, default=THREADS, help=f"default: {THREADS}")
     parser.add_argument("--tasks", type=int, default=TASKS, help=f"default: {TASKS}; none without aiobotocore")
-    parser.add_argument(
-        "--sabotage", choices=sorted(SABOTAGE), help="sign one request in five wrongly, to see the check go red"
-    )
+    wrongly = f"sign one request in {ONE_IN} wrongly, to see the check go red"
+    parser.add_argument("--sabotage", choices=sorted(SABOTAGE), help=wrongly)
     given = parser.parse_args()
     given.tasks = given.tasks if find_spec("aiobotocore") else 0
     given.seed = random.randrange(10**6) if given.seed is None else given.seed

@@ -1,4 +1,4 @@
-"""Faults that the package does not have: each signs one request in five wrongly, and the judge has to see it."""
+"""Faults that the package does not have: each signs one request in ``ONE_IN`` wrongly, and the judge has to see it."""
 
 from __future__ import annotations
 

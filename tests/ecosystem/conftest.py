@@ -20,7 +20,7 @@ from access_grants_provider.testing import AccessGrantsServer
 from access_grants_provider.testing.identities import Identity
 
 # pyarrow's threads may still hold files of s3fs when a program ends. Of programs that wrote a dataset, without this
-# package too, 2 to 7 in 100 then aborted with "terminate called without an active exception"; with one thread of each
+# package too, 2 to 3 in 100 then aborted with "terminate called without an active exception"; with one thread of each
 # kind 0 in 300. https://github.com/apache/arrow/issues/36980
 ARROW = {"ARROW_IO_THREADS": "1", "OMP_NUM_THREADS": "1"}
 AUTOLOAD = {"BOTOCORE_EXPERIMENTAL__PLUGINS": "access-grants=access_grants_provider"}

@@ -125,11 +125,8 @@ def test_one_environment_variable_is_enough(server, alice):
 
 
 def test_the_default_session_is_covered_before_anybody_has_imported_boto3(server, alice):
-    program = """
-        import access_grants_provider
-        access_grants_provider.register()
-    """
-    run(textwrap.dedent(program) + textwrap.dedent(PLAIN_PROGRAM), server.environment(alice))
+    first = "import access_grants_provider; access_grants_provider.register()\n"
+    run(first + textwrap.dedent(PLAIN_PROGRAM), server.environment(alice))
     assert signers(server, "PutObject", "GetObject") == {"grant"}
 
 

@@ -18,6 +18,7 @@ from access_grants_provider.testing.records import RecordedRequest
 
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
+CALLS = 150
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it forks, and looks into /proc")
 
@@ -25,7 +26,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it fork
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error::ResourceWarning", "-m", "benchmarks.soak", *options]
     return subprocess.run(
-        [*command, "--minutes", "0.05", "--calls", "150", "--threads", "16", "--tasks", "24"],
+        [*command, "--minutes", "0.05", "--calls", str(CALLS), "--threads", "16", "--tasks", "24"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
@@ -47,6 +48,9 @@ def test_a_short_soak_finds_no_failure_and_says_what_it_did():
     )
     assert record is not None, done.stdout
     assert all(int(count) > 0 for count in record.groups()), done.stdout
+    calls = re.search(r"^(\d+) calls, ", done.stdout, re.MULTILINE)
+    assert calls is not None, done.stdout
+    assert int(calls[1]) >= CALLS
 
 
 @linux

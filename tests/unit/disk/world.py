@@ -82,7 +82,7 @@ class Interrupt:
 
 
 def interrupted(at: int, work: Callable[[], object], *modules: Any) -> bool:
-    """Do some work with a Ctrl-C; False where it was done before so many lines had run."""
+    """Do some work with an :class:`Interrupt`; False where it was done before so many lines had run."""
     before = sys.gettrace()
     sys.settrace(Interrupt(at, *modules))
     try:
