@@ -11,10 +11,10 @@
 """
 
 from . import exceptions
-from .config import AccessGrantsConfig
-from .decision import Decision
-from .plugin import initialize_client_plugin, register
+from .core.config import AccessGrantsConfig
+from .core.results import Decision
 from .provider import AccessGrantsProvider
+from .registration import initialize_client_plugin, register
 
 __version__ = "0.1.0"
 

@@ -25,9 +25,9 @@ from botocore.exceptions import ProfileNotFound
 from botocore.hooks import BaseEventHooks
 from botocore.session import Session
 
-from .config import PROFILE_SECTION, AccessGrantsConfig, load
+from .core.config import PROFILE_SECTION, AccessGrantsConfig, load
 from .exceptions import ConfigurationError
-from .plugin import register
+from .registration import register
 
 __all__ = ["DEFAULTS", "awscli_initialize"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
-from .calls import Call
+from .core.io_requests import Step
 from .provider import AccessGrantsProvider
-from .steps import Step
+from .sdk.api_calls import Call
 
 __all__ = ["instrument"]
 

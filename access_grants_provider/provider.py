@@ -9,25 +9,25 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .answers import VendedCredentials, decision_of, permission_of, target_of
-from .calls import Call
-from .clients import InternalClients
-from .config import AccessGrantsConfig
-from .decision import Decision, Stats
+from .core.caller_state import Store
+from .core.config import AccessGrantsConfig
+from .core.fork_safety import leaf_lock
+from .core.io_requests import CallerGrant, Rules, Step
+from .core.operations import Access
+from .core.resolver import Verdict
+from .core.results import Decision, Stats
+from .core.scopes import Permission
 from .exceptions import ConfigurationError
-from .flow import Verdict
-from .forks import leaf_lock
-from .memory import Store
-from .notices import Notices
-from .operations import Access
-from .scopes import Permission
-from .steps import CallerGrant, Rules, Step
+from .sdk.answers import VendedCredentials, decision_of, permission_of, target_of
+from .sdk.api_calls import Call
+from .sdk.internal_clients import InternalClients
+from .sdk.notices import Notices
 
 if TYPE_CHECKING:
-    from .aio import TasksHook
-    from .hook import ClientHook
-    from .processes import Processes
-    from .threads import ThreadsHook
+    from .sdk.aio_client import TasksHook
+    from .sdk.client_hook import ClientHook
+    from .sdk.disk_steps import Processes
+    from .sdk.sync_client import ThreadsHook
 
 __all__ = ["AccessGrantsProvider"]
 
@@ -252,6 +252,6 @@ class AccessGrantsProvider:
 
 def _processes(config: AccessGrantsConfig, clock: Callable[[], float]) -> Processes:
     # On demand: most programs do without, and importing it takes time.
-    from .processes import Processes
+    from .sdk.disk_steps import Processes
 
     return Processes(config, clock)

@@ -98,6 +98,6 @@ by whatever answers in process, never inferred. "bar" is the promise; "CI bar" i
 fails: the same for counts; for ratios with a margin, since CI's machines are noisy (the margin measured is told where
 the bar stands, in `benchmarks/`); none for times.
 
-The official plugin is aws-s3-access-grants-boto3-plugin. Soak is a program of its own (`benchmarks/soak/`), which has
+The official plugin is aws-s3-access-grants-boto3-plugin. Soak is a program of its own (`stress/soak/`), which has
 a record and not a figure.
 """

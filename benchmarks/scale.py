@@ -18,9 +18,9 @@ from typing import Any
 
 from botocore.credentials import Credentials
 
-from access_grants_provider.cache import CredentialCache, Vended
-from access_grants_provider.memory import Store
-from access_grants_provider.scopes import GrantScope
+from access_grants_provider.core.caller_state import Store
+from access_grants_provider.core.credential_cache import CredentialCache, Vended
+from access_grants_provider.core.scopes import GrantScope
 
 from .rows import NOT_HERE, NOTHING, Cell, Effort, Row, over, spread, with_ratio
 

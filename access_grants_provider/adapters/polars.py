@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from access_grants_provider.scopes import Permission
+from access_grants_provider.core.scopes import Permission
 
 from .source import GrantSource, ask_again_at
 

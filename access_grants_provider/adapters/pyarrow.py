@@ -17,10 +17,10 @@ from typing import Any
 
 from pyarrow.fs import FileInfo, FileSelector, FileSystemHandler, FileType, PyFileSystem, S3FileSystem
 
-from access_grants_provider.answers import VendedCredentials
-from access_grants_provider.config import NAMES
+from access_grants_provider.core.config import NAMES
+from access_grants_provider.core.scopes import GrantScope, Permission
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.scopes import GrantScope, Permission
+from access_grants_provider.sdk.answers import VendedCredentials
 
 from .source import GrantSource
 

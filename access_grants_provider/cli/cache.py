@@ -70,7 +70,7 @@ def _disk() -> DiskCache:
 
 def _row(entry: Entry) -> dict[str, str]:
     """Return what is worth showing of an entry, in the order of the columns."""
-    from access_grants_provider.failures import one_line
+    from access_grants_provider.core.service_errors import one_line
 
     ends = datetime.fromtimestamp(entry.expiration, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     fields: Iterable[str] = ("permission", "scope", "account_id", "region", "requester")

@@ -12,14 +12,14 @@ from botocore.credentials import Credentials
 from botocore.session import Session
 
 from access_grants_provider import AccessGrantsProvider
-from access_grants_provider.answers import VendedCredentials, target_of
-from access_grants_provider.config import ENVIRONMENT_PREFIX, PROFILE_SECTION
+from access_grants_provider.core.config import ENVIRONMENT_PREFIX, PROFILE_SECTION
 from access_grants_provider.exceptions import AccessDenied
-from access_grants_provider.plugin import provider_for
+from access_grants_provider.registration import provider_for
+from access_grants_provider.sdk.answers import VendedCredentials, target_of
 
-from .problems import NO_CREDENTIALS, NO_REGION
-from .progress import Working
+from .error_text import NO_CREDENTIALS, NO_REGION
 from .settings import Failure, Settings
+from .spinner import Working
 
 __all__ = ["ASKING_AS", "Connection", "connect", "locate", "open_session", "vended"]
 
@@ -106,7 +106,7 @@ def locate(connection: Connection, uri: str) -> str:
 
     Raises :class:`Failure` where there is no such bucket, which is the plainer word for why nothing was granted there.
     """
-    from .control import Control
+    from .service_calls import Control
 
     name = target_of(uri).bucket
     bucket = Control(connection).find_bucket(name)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .settings import Settings, aws_options, permission_option, target_argument, vend_options
-from .shells import SHELLS, script
+from .shell_syntax import SHELLS, script
 
 if TYPE_CHECKING:
-    from access_grants_provider.answers import VendedCredentials
+    from access_grants_provider.sdk.answers import VendedCredentials
 
 __all__ = ["credentials", "variables"]
 

@@ -9,17 +9,17 @@ from typing import Any, Literal, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from access_grants_provider.answers import VendedCredentials, target_of
+from access_grants_provider.core.io_requests import CallerAccount, FindInstance
+from access_grants_provider.core.resolver import ADVICE
+from access_grants_provider.core.service_errors import refusal
 from access_grants_provider.exceptions import AccessGrantsError, CallerCredentialsError
-from access_grants_provider.failures import refusal
-from access_grants_provider.flow import ADVICE
-from access_grants_provider.steps import CallerAccount, FindInstance
+from access_grants_provider.sdk.answers import VendedCredentials, target_of
 
 from .connection import Connection
-from .control import Control
-from .problems import KNOWN, in_one_line, split
-from .progress import Working
+from .error_text import KNOWN, in_one_line, split
+from .service_calls import Control
 from .settings import Failure
+from .spinner import Working
 
 __all__ = ["Diagnosis", "Finding", "switches"]
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from access_grants_provider.operations import OPERATIONS
+from access_grants_provider.core.operations import OPERATIONS
 
 from .settings import Failure, Settings, aws_options, json_option, s3_uri, target_argument
 
 if TYPE_CHECKING:
     from access_grants_provider import Decision
 
-    from .trail import Trail
+    from .call_trace import Trail
 
 __all__ = ["explain"]
 
@@ -53,10 +53,10 @@ def explain(ctx: click.Context, operation: str, target: str, copy_source: str | 
     """
     from access_grants_provider.exceptions import AccessGrantsError
 
+    from .call_trace import Trail
     from .connection import connect
-    from .problems import KNOWN, in_one_line
-    from .progress import Working
-    from .trail import Trail
+    from .error_text import KNOWN, in_one_line
+    from .spinner import Working
 
     settings: Settings = ctx.obj
     trail = Trail()
@@ -127,7 +127,7 @@ def _print(decision: Decision | None, trail: Trail, as_json: bool, error: str | 
         }
         click.echo(json.dumps(document, indent=2, default=_in_json))
         return
-    from access_grants_provider.failures import one_line
+    from access_grants_provider.core.service_errors import one_line
 
     lines = []
     if decision is not None:
@@ -146,7 +146,7 @@ def _print(decision: Decision | None, trail: Trail, as_json: bool, error: str | 
 
 
 def _advice(decision: Decision, trail: Trail) -> str | None:
-    from access_grants_provider.flow import ADVICE
+    from access_grants_provider.core.resolver import ADVICE
 
     if decision.target is None:
         return ADVICE["two buckets"]

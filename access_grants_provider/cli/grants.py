@@ -11,7 +11,7 @@ import click
 from .settings import Settings, aws_options, json_option, s3_uri
 
 if TYPE_CHECKING:
-    from access_grants_provider.steps import CallerGrant
+    from access_grants_provider.core.io_requests import CallerGrant
 
 __all__ = ["grants"]
 
@@ -40,7 +40,7 @@ def grants(settings: Settings, /, target: str | None, account_id: str | None, as
     from access_grants_provider.exceptions import AccessDenied
 
     from .connection import connect, locate
-    from .progress import Working
+    from .spinner import Working
 
     found: list[CallerGrant] = []
     with Working("listing your grants") as step:
@@ -63,7 +63,7 @@ def grants(settings: Settings, /, target: str | None, account_id: str | None, as
 
 
 def _print(found: list[CallerGrant], as_json: bool) -> None:
-    from access_grants_provider.failures import one_line
+    from access_grants_provider.core.service_errors import one_line
 
     if as_json:
         click.echo(json.dumps([one._asdict() for one in found], indent=2))

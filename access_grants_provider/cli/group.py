@@ -15,7 +15,7 @@ from click.exceptions import Exit
 from access_grants_provider import __version__
 from access_grants_provider.exceptions import AccessGrantsError
 
-from .problems import KNOWN, in_one_line
+from .error_text import KNOWN, in_one_line
 from .settings import Failure, aws_options
 
 __all__ = ["COMMANDS", "main"]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .checks import Difference, Line
-from .story import ALLOWED, BUCKET, CALLER, GRANTS
+from .demo.story import ALLOWED, BUCKET, CALLER, GRANTS
 
 __all__ = ["Report"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from .isolation import isolated_environment
+from .demo.isolation import isolated_environment
 from .settings import Failure, Misuse
-from .shells import SHELLS, script
+from .shell_syntax import SHELLS, script
 
 __all__ = ["serve"]
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from access_grants_provider.config import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS, AccessGrantsConfig
+from access_grants_provider.core.config import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS, AccessGrantsConfig
+from access_grants_provider.core.scopes import PERMISSIONS
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.scopes import PERMISSIONS
 
 __all__ = [
     "Failure",
@@ -51,7 +51,7 @@ class Misuse(click.UsageError):
 
 def s3_uri(ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Check a target: ``s3://bucket``, ``s3://bucket/prefix/``, ``s3://bucket/prefix*`` or ``s3://bucket/key``."""
-    from access_grants_provider.answers import target_of
+    from access_grants_provider.sdk.answers import target_of
 
     if value is not None:
         try:

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from access_grants_provider.config import CACHE_FOLDER_VARIABLE
+from access_grants_provider.core.config import CACHE_FOLDER_VARIABLE
 from access_grants_provider.exceptions import ConfigurationError
 
 from .files import Refused, check_folder, inspect, make_folder, write

@@ -12,8 +12,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from access_grants_provider.core.fork_safety import in_forked_children
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.forks import in_forked_children
 
 from .files import Refused, check_folder
 

@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from access_grants_provider.config import AccessGrantsConfig
-from access_grants_provider.scopes import PERMISSIONS, GrantScope, Permission
+from access_grants_provider.core.config import AccessGrantsConfig
+from access_grants_provider.core.scopes import PERMISSIONS, GrantScope, Permission
 
 __all__ = [
     "MAX_BYTES",

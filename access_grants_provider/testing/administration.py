@@ -11,8 +11,8 @@ from threading import RLock
 from typing import Any
 
 from .errors import Refusal
+from .grants_state import Grant, Instance, Location
 from .identities import Credential
-from .registry import Grant, Instance, Location
 
 Parameters = dict[str, Any]
 PAGE = 1000

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from .wire import Response
+from .http_messages import Response
 
 REQUEST_ID = "LOCAL0ACCESS0GRANTS"
 

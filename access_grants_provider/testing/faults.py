@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from .errors import Refusal
-from .wire import Breakage, Response
+from .http_messages import Breakage, Response
 
 Tamper = Callable[[dict[str, Any]], dict[str, Any]]
 

@@ -9,9 +9,9 @@ from botocore import xform_name
 
 from .administration import Administration, Parameters, grantee_fields, page
 from .errors import Refusal, access_denied
+from .grants_state import Grant, Instance
 from .identities import Credential, IdentityStore, Vended
 from .permissions import Permissions
-from .registry import Grant, Instance
 from .scopes import Scope, parse_scope
 
 DEFAULT_DURATION = 3600

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-from .wire import Request, Response
+from .http_messages import Request, Response
 
 Handle = Callable[[Request, bool], Response]
 

@@ -16,8 +16,8 @@ from botocore.exceptions import ConnectionClosedError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
+from .http_messages import AWS_DOMAINS, Request, text_of
 from .service import DEFAULT_ACCOUNT, LocalAccessGrants
-from .wire import AWS_DOMAINS, Request, text_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,7 +15,7 @@ from moto.core.models import botocore_stubber
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import s3_backends
 
-from .wire import Request, Response, bucket_and_key, copy_source
+from .http_messages import Request, Response, bucket_and_key, copy_source
 
 # What says who signed: moto need not see it, and takes some of it for parameters of its own.
 _SIGNING_PARAMETERS = frozenset({"awsaccesskeyid", "signature", "expires"})

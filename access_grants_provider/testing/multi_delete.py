@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .errors import REQUEST_ID, Refusal
-from .wire import Request, Response
+from .http_messages import Request, Response
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 

@@ -17,10 +17,10 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
 from .errors import Refusal
+from .http_messages import Request
 from .identities import Credential
 from .s3_operations import Need
 from .signatures import check_key, mismatch, parse_iso_basic, sign_v2, signing_key, split_credential
-from .wire import Request
 
 # Fields which the policy need not mention.
 _FREE_FIELDS = frozenset({"awsaccesskeyid", "policy", "signature", "x-amz-signature", "file", "bucket"})

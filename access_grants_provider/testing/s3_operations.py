@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import botocore.session
 
 from .errors import Refusal
-from .wire import Request, bucket_and_key, copy_source
+from .http_messages import Request, bucket_and_key, copy_source
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from threading import Thread
 from types import TracebackType
 
 from . import moto_backend
-from .gate import claim_of, service_of
+from .dispatch import claim_of, service_of
+from .http_messages import AWS_DOMAINS, LOCAL_DOMAIN, Request, Response
 from .http_server import HttpServer
 from .identities import Identity
 from .service import DEFAULT_ACCOUNT, LocalAccessGrants
-from .wire import AWS_DOMAINS, LOCAL_DOMAIN, Request, Response
 
 
 class AccessGrantsServer(LocalAccessGrants):

@@ -12,15 +12,15 @@ import boto3
 from . import moto_backend
 from .administration import Parameters
 from .clients import make_client, make_session
+from .controls import Observation
+from .dispatch import Gate
 from .errors import Refusal
-from .gate import Gate
 from .grants_api import AccessGrantsApi
+from .grants_state import Instance
+from .http_messages import Request, Response
 from .identities import Identity, IdentityStore
-from .observation import Observation
 from .permissions import ACTIONS, Permissions
-from .registry import Instance
 from .scopes import Scope, parse_scope
-from .wire import Request, Response
 
 DEFAULT_ACCOUNT = "123456789012"
 

@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote, unquote_plus
 
 from .errors import Refusal
+from .http_messages import Request, bucket_of_host
 from .identities import Credential
-from .wire import Request, bucket_of_host
 
 SKEW_SECONDS = 15 * 60
 _ISO_BASIC = "%Y%m%dT%H%M%SZ"

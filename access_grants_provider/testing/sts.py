@@ -7,8 +7,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from .errors import REQUEST_ID, Refusal
+from .http_messages import Response
 from .identities import Credential
-from .wire import Response
 
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 

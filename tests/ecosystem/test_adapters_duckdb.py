@@ -22,7 +22,7 @@ from access_grants_provider.exceptions import (  # noqa: E402
     PermissionMissing,
     ServiceFailure,
 )
-from access_grants_provider.plugin import provider_for  # noqa: E402
+from access_grants_provider.registration import provider_for  # noqa: E402
 from access_grants_provider.testing import administration  # noqa: E402
 
 LIFE = 2  # seconds

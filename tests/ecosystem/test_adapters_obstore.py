@@ -17,7 +17,7 @@ from obstore.store import S3Store  # noqa: E402
 
 from access_grants_provider.adapters import obstore as adapter  # noqa: E402
 from access_grants_provider.exceptions import AccessDenied, ConfigurationError  # noqa: E402
-from access_grants_provider.plugin import provider_for  # noqa: E402
+from access_grants_provider.registration import provider_for  # noqa: E402
 
 LIFE = 2  # seconds
 

@@ -13,7 +13,7 @@ pl = pytest.importorskip("polars", reason="polars is not installed here (extra: 
 
 from access_grants_provider.adapters import polars as adapter  # noqa: E402
 from access_grants_provider.exceptions import AccessDenied, ConfigurationError  # noqa: E402
-from access_grants_provider.plugin import provider_for  # noqa: E402
+from access_grants_provider.registration import provider_for  # noqa: E402
 
 LIFE = 2  # seconds
 

@@ -16,7 +16,7 @@ from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.loaders import Loader, create_loader
 
-from access_grants_provider.aio import TasksHook
+from access_grants_provider.sdk.aio_client import TasksHook
 from access_grants_provider.testing import AccessGrantsServer
 
 from .edge_botocore import aim_at, frozen_of, keys_of

@@ -13,8 +13,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 
+from access_grants_provider.sdk.sync_client import ThreadsHook
 from access_grants_provider.testing import AccessGrantsServer, LocalAccessGrants, mock_access_grants
-from access_grants_provider.threads import ThreadsHook
 
 
 class Nothing(io.BytesIO):

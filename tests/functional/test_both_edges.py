@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from access_grants_provider.threads import ThreadsHook
+from access_grants_provider.sdk.sync_client import ThreadsHook
 
 
 def test_a_test_without_a_mark_runs_over_each_edge(request, edge, grants, register):

@@ -16,7 +16,7 @@ import pytest
 from boto3.s3.transfer import S3Transfer, TransferConfig, create_transfer_manager
 
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.plugin import _registry
+from access_grants_provider.registration import _registry
 
 pytest.importorskip("awscrt", reason="awscrt is not installed: pip install 'boto3[crt]'")
 

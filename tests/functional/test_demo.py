@@ -15,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from access_grants_provider import __version__
-from access_grants_provider.cli import main, story
+from access_grants_provider.cli import main
 from access_grants_provider.cli.checks import Step
+from access_grants_provider.cli.demo import story
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,7 +64,8 @@ ROWS = [
 WAITING = """
 import sys
 from dataclasses import replace
-from access_grants_provider.cli import main, story
+from access_grants_provider.cli import main
+from access_grants_provider.cli.demo import story
 
 def wait(s3):
     print("waiting", flush=True)

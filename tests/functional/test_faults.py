@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 import access_grants_provider
 from access_grants_provider import exceptions
-from access_grants_provider.requester import label
+from access_grants_provider.sdk.caller import label
 
 from . import fault_table
 from .edge_botocore import BotocoreEdge

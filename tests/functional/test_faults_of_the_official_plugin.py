@@ -14,7 +14,7 @@ from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 from botocore.exceptions import ClientError
 
 from access_grants_provider.exceptions import AccessDenied, ServiceFailure
-from access_grants_provider.plugin import _registry
+from access_grants_provider.registration import _registry
 
 pytestmark = pytest.mark.only("botocore", reason="the official plugin, whose faults these are, is for boto3 alone")
 
@@ -94,7 +94,7 @@ def test_entries_of_rotated_keys_cannot_be_found_or_evicted(grants, client, alic
 
 
 def _provider(s3):
-    from access_grants_provider.plugin import _registry
+    from access_grants_provider.registration import _registry
 
     return _registry.hooks[s3.meta.events]().provider
 
@@ -195,7 +195,7 @@ def test_with_fallback_every_exception_is_swallowed(grants, client, alice, caplo
     with pytest.raises(ClientError, match="user/alice is not authorized"):
         s3.get_object(Bucket="data", Key="x")
     (warning,) = [one for one in caplog.records if one.levelno == logging.WARNING]
-    assert warning.name == "access_grants_provider.notices"
+    assert warning.name == "access_grants_provider.sdk.notices"
     assert "InternalFailure" in warning.getMessage()
 
 

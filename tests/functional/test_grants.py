@@ -11,7 +11,7 @@ from access_grants_provider.exceptions import (
     PermissionMissing,
     ServiceFailure,
 )
-from access_grants_provider.plugin import provider_for
+from access_grants_provider.registration import provider_for
 from access_grants_provider.testing import administration
 
 pytestmark = pytest.mark.only("botocore", reason="provider.grants() lists for sessions of boto3 and botocore alone")

@@ -15,9 +15,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from access_grants_provider.core.io_requests import Vend
 from access_grants_provider.exceptions import ConfigurationError, MalformedAnswer, ServiceFailure
-from access_grants_provider.plugin import _registry
-from access_grants_provider.steps import Vend
+from access_grants_provider.registration import _registry
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 from botocore.config import Config
 
+from access_grants_provider.core.io_requests import Vend
 from access_grants_provider.exceptions import ServiceFailure
-from access_grants_provider.steps import Vend
 
 THREADS = 64
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from access_grants_provider.clients import InternalClients
 from access_grants_provider.exceptions import ConfigurationError
+from access_grants_provider.sdk.internal_clients import InternalClients
 
 KNOWS = InternalClients(None).knows
 NEWER = KNOWS("InstanceScope")

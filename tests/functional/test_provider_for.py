@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.plugin import provider_for, register
+from access_grants_provider.registration import provider_for, register
 
 pytestmark = pytest.mark.only("botocore", reason="provider_for() takes sessions of boto3 and botocore alone")
 

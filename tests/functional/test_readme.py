@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import access_grants_provider
-from access_grants_provider.plugin import _registry
+from access_grants_provider.registration import _registry
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 import access_grants_provider
 from access_grants_provider import AccessGrantsConfig, initialize_client_plugin
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.plugin import _registry
+from access_grants_provider.registration import _registry
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from access_grants_provider.plugin import _registry
+from access_grants_provider.registration import _registry
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ pytest.importorskip("aiobotocore", reason="aiobotocore is not installed: it pins
 import boto3
 from aiobotocore.config import AioConfig
 
-from access_grants_provider import aio, exceptions
-from access_grants_provider.memory import Flight
-from access_grants_provider.plugin import _registry
+from access_grants_provider import exceptions
+from access_grants_provider.sdk import aio_client as aio
+from access_grants_provider.core.caller_state import Flight
+from access_grants_provider.registration import _registry
 
 from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
 

@@ -24,7 +24,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it fork
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "benchmarks.soak", *options]
+    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "stress.soak", *options]
     return subprocess.run(
         [*command, "--minutes", "0.05", "--calls", str(CALLS), "--threads", "16", "--tasks", "24"],
         cwd=ROOT,
@@ -64,7 +64,7 @@ def test_a_request_that_is_signed_wrongly_makes_the_soak_fail():
 def soak(monkeypatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT))
     names = ("journal", "judge", "leaks", "service", "world")
-    return SimpleNamespace(**{name: importlib.import_module(f"benchmarks.soak.{name}") for name in names})
+    return SimpleNamespace(**{name: importlib.import_module(f"stress.soak.{name}") for name in names})
 
 
 def work_of(soak, person: str = "alice", method: str = "get_object", zone: str = "steady", **more: Any) -> Any:

@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from access_grants_provider.cache import Vended
-from access_grants_provider.memory import Memory, Store
-from access_grants_provider.scopes import GrantScope
+from access_grants_provider.core.caller_state import Memory, Store
+from access_grants_provider.core.credential_cache import Vended
+from access_grants_provider.core.scopes import GrantScope
 
 LIMIT = 6
 REQUESTERS = [b"ann", b"bob"]

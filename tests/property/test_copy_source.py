@@ -8,8 +8,8 @@ from botocore.handlers import handle_copy_source_param
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from access_grants_provider.operations import access_of, copy_source
-from access_grants_provider.scopes import GrantScope
+from access_grants_provider.core.operations import access_of, copy_source
+from access_grants_provider.core.scopes import GrantScope
 
 buckets = st.from_regex(r"\A[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]\Z")
 # What can be sent at all: half of a surrogate pair has no UTF-8.

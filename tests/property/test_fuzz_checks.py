@@ -22,7 +22,7 @@ texts = st.lists(st.sampled_from(["s3://", "/", "*", "b", "?", "%2F", "%", "vers
 @pytest.fixture
 def check(monkeypatch) -> Callable[[bytes], None]:
     monkeypatch.syspath_prepend(str(ROOT))
-    fuzz: Any = importlib.import_module("benchmarks.fuzz")
+    fuzz: Any = importlib.import_module("stress.fuzz")
     for seed in fuzz.SEEDS:
         fuzz.check(seed.encode())
     return fuzz.check
@@ -38,7 +38,7 @@ def test_no_bytes_break_a_parser(check, data):
 
 @pytest.mark.skipif(find_spec("atheris") is not None, reason="atheris is installed")
 def test_without_atheris_the_run_says_how_to_get_it():
-    command = [sys.executable, "-m", "benchmarks.fuzz", "--seconds", "1"]
+    command = [sys.executable, "-m", "stress.fuzz", "--seconds", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "atheris is not installed: pip install 'access-grants-provider[fuzz]'" in done.stderr

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import access_grants_provider
 from access_grants_provider.testing import mock_access_grants
-from access_grants_provider.testing.wire import Request, bucket_and_key
+from access_grants_provider.testing.http_messages import Request, bucket_and_key
 
 SPECIAL = [
     "/", "//", ".", "..", "%2F", "%252F", "%", "*", "**", "?", "+", " ", "#", "&", "=", ":", "~", "é", "日本",

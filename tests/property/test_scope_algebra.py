@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from access_grants_provider.scopes import GrantScope, common_prefix, permits
+from access_grants_provider.core.scopes import GrantScope, common_prefix, permits
 
 BUCKETS = ["s", "sa"]
 ALPHABET = "ab/"

@@ -10,16 +10,16 @@ from typing import Any
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from access_grants_provider.asking import vend
-from access_grants_provider.cache import Vended
-from access_grants_provider.calls import answer_of
-from access_grants_provider.config import AccessGrantsConfig
+from access_grants_provider.core.caller_grants import caller_grants
+from access_grants_provider.core.caller_state import Denial, Memory, Store
+from access_grants_provider.core.config import AccessGrantsConfig
+from access_grants_provider.core.credential_cache import Vended
+from access_grants_provider.core.discovery import vend
+from access_grants_provider.core.io_requests import Ask, BucketRegion, ListGrants, Rules, Vend
+from access_grants_provider.core.scopes import GrantScope
+from access_grants_provider.core.service_errors import UnreadableAnswer
 from access_grants_provider.exceptions import AccessGrantsError, MalformedAnswer
-from access_grants_provider.failures import UnreadableAnswer
-from access_grants_provider.listing import caller_grants
-from access_grants_provider.memory import Denial, Memory, Store
-from access_grants_provider.scopes import GrantScope
-from access_grants_provider.steps import Ask, BucketRegion, ListGrants, Rules, Vend
+from access_grants_provider.sdk.api_calls import answer_of
 
 NOW = 1_800_000_000.0
 ACCOUNT = "111122223333"

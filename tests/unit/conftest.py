@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from access_grants_provider.cache import Vended
-from access_grants_provider.config import AccessGrantsConfig
-from access_grants_provider.memory import Memory
-from access_grants_provider.scopes import GrantScope, Permission
-from access_grants_provider.steps import Answer, Rules, Step
+from access_grants_provider.core.caller_state import Memory
+from access_grants_provider.core.config import AccessGrantsConfig
+from access_grants_provider.core.credential_cache import Vended
+from access_grants_provider.core.io_requests import Answer, Rules, Step
+from access_grants_provider.core.scopes import GrantScope, Permission
 
-from .flow_steps import EMEA, OWNER
+from .core.resolver_steps import EMEA, OWNER
 
 START = 1_800_000_000.0
 NO_GRANT = "You do not have READ permissions to the requested S3 Prefix: s3://sales/x"

@@ -27,7 +27,7 @@ from botocore.signers import RequestSigner
 
 from access_grants_provider import awscli
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.signatures import _ours, honour_request_credentials
+from access_grants_provider.sdk.legacy_signer import _ours, honour_request_credentials
 from access_grants_provider.testing import LocalAccessGrants, mock_access_grants
 
 
@@ -185,8 +185,8 @@ def test_a_botocore_without_nested_clients_will_do():
         # What else imports it has done so by then.
         "import botocore.session; botocore.session.Session().create_client('s3', region_name='us-east-1');"
         "del botocore.utils.create_nested_client; import access_grants_provider.awscli;"
-        "from access_grants_provider.calls import ClientShape; from access_grants_provider import AccessGrantsConfig;"
-        "from access_grants_provider.clients import InternalClients;"
+        "from access_grants_provider.sdk.api_calls import ClientShape; from access_grants_provider import AccessGrantsConfig;"
+        "from access_grants_provider.sdk.internal_clients import InternalClients;"
         "shape = ClientShape((), None, None);"
         "print(InternalClients(None).get('sts', 'us-east-1', shape, AccessGrantsConfig()).meta.region_name)"
     )

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from access_grants_provider import AccessGrantsConfig
+from access_grants_provider.core.scopes import GrantScope
 from access_grants_provider.disk import DiskCache, Record, context_digest, default_folder, requester_digest
-from access_grants_provider.scopes import GrantScope
 
 ENDS = 4_000_000_000
 

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 import boto3
 import pytest
 
-from access_grants_provider.cli.shells import script
+from access_grants_provider.cli.shell_syntax import script
 
 NASTY = 'it\'s `a` $(trap) "of" \\ quotes\n\u2018and\u2019 %PATH% ; rm'
 

@@ -62,12 +62,12 @@ _access_grants_command.main()
     "name",
     [
         "botocore.session",
-        "access_grants_provider.plugin",
+        "access_grants_provider.registration",
         "access_grants_provider.cli",
         "click",
         "access_grants_provider.cli.grants",
         "access_grants_provider.cli.connection",
-        "access_grants_provider.listing",
+        "access_grants_provider.core.caller_grants",
     ],
 )
 def test_ctrl_c_while_it_loads(server, alice, surroundings, name):

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from access_grants_provider.cli import progress
-from access_grants_provider.cli.progress import Working
+from access_grants_provider.cli import spinner as progress
+from access_grants_provider.cli.spinner import Working
 
 from .conftest import COMMAND
 from .terminal import on_a_terminal

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from access_grants_provider.core.scopes import GrantScope
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk.record import Record
-from access_grants_provider.scopes import GrantScope
 
 ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
 # Far more than anything here takes; who waits this long has found a fault.
@@ -24,7 +24,7 @@ import gc, json, logging, os, sys, time
 from pathlib import Path
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk.record import Record
-from access_grants_provider.scopes import GrantScope
+from access_grants_provider.core.scopes import GrantScope
 
 ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
 folder = Path(sys.argv[1])

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from access_grants_provider.core.scopes import GrantScope
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk import record as disk_record
-from access_grants_provider.scopes import GrantScope
 
 from .world import ANN, BOB, CONTEXT, OTHER, files, record, the_file, warnings
 

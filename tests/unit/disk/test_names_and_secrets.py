@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access_grants_provider.config import AccessGrantsConfig
+from access_grants_provider.core.config import AccessGrantsConfig
+from access_grants_provider.core.scopes import GrantScope
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk import record as disk_record
 from access_grants_provider.disk.record import context_digest, requester_digest, requester_label
-from access_grants_provider.scopes import GrantScope
 
 from .world import ANN, BOB, CONTEXT, OTHER, START, everything, files, record
 

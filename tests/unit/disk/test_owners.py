@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from access_grants_provider.config import AccessGrantsConfig, load
+from access_grants_provider.core.config import AccessGrantsConfig, load
 from access_grants_provider.disk import DiskCache, default_folder
 from access_grants_provider.exceptions import ConfigurationError
 
@@ -269,7 +269,7 @@ for name in ("geteuid", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "fork", "regist
         delattr(os, name)
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk.record import Record
-from access_grants_provider.scopes import GrantScope
+from access_grants_provider.core.scopes import GrantScope
 now = time.time()
 kept = Record("READ", GrantScope("b", "k", True), "1" * 12, "eu-west-1", "Default", now + 9, now, "a", "s", "t")
 cache = DiskCache(pathlib.Path(sys.argv[1]), time.time)

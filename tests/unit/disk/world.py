@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from access_grants_provider.config import AccessGrantsConfig
+from access_grants_provider.core.config import AccessGrantsConfig
+from access_grants_provider.core.scopes import GrantScope, Permission
 from access_grants_provider.disk.record import Record, context_digest, requester_digest
-from access_grants_provider.scopes import GrantScope, Permission
 
 START = 1_800_000_000.0
 ANN, BOB = requester_digest("AKIAANN", "ann's secret", None), requester_digest("AKIABOB", "bob's secret", "token")

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from access_grants_provider.testing import Identity, LocalAccessGrants
-from access_grants_provider.testing.wire import Request, Response
+from access_grants_provider.testing.http_messages import Request, Response
 
 Change = Callable[[AWSRequest], None]
 

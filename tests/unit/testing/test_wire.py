@@ -2,8 +2,8 @@
 
 import pytest
 
+from access_grants_provider.testing.http_messages import Request, bucket_and_key
 from access_grants_provider.testing.s3_operations import operation_name
-from access_grants_provider.testing.wire import Request, bucket_and_key
 
 
 @pytest.mark.parametrize(

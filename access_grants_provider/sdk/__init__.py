@@ -1,0 +1,1 @@
+"""What hooks into botocore and aiobotocore, or calls AWS through them."""

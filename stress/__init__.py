@@ -1,0 +1,1 @@
+"""Soak and fuzz: load and hostile input, on this machine alone."""

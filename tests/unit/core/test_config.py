@@ -1,0 +1,253 @@
+"""The options: what is allowed, what an error says, and which source wins."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from typing import Any
+
+import pytest
+
+from access_grants_provider.core.config import NAMES, AccessGrantsConfig, load
+from access_grants_provider.exceptions import ConfigurationError
+
+
+def on_decision(decision: object) -> None: ...
+
+
+DEFAULTS = {
+    "fallback": "denied",
+    "account_id": None,
+    "duration_seconds": None,
+    "privilege": "Default",
+    "audit_context": None,
+    "endpoint_url": None,
+    "cache": "memory",
+    "on_decision": None,
+}
+
+GOOD: list[tuple[str, Any]] = [
+    ("fallback", "denied"),
+    ("fallback", "always"),
+    ("fallback", "never"),
+    ("account_id", "012345678901"),
+    ("duration_seconds", 900),
+    ("duration_seconds", 43200),
+    ("privilege", "Default"),
+    ("privilege", "Minimal"),
+    ("audit_context", "x"),
+    ("audit_context", "x" * 2048),
+    ("endpoint_url", "https://vpce-1.s3-control.eu-west-1.vpce.amazonaws.com"),
+    ("endpoint_url", "http://127.0.0.1:5000"),
+    ("endpoint_url", "http://[::1]:5000/"),
+    ("cache", "memory"),
+]
+
+FALLBACKS = "one of 'denied', 'always', 'never'"
+PRIVILEGES = "one of 'Default', 'Minimal'"
+DIGITS = "a text of 12 digits"
+SECONDS = "a whole number of seconds from 900 to 43200"
+CONTEXT = "a text of 1 to 2048 characters"
+URL = "a URL such as 'https://host' or 'http://host:port'"
+
+BAD_TEXTS = [
+    ("fallback", "Never", FALLBACKS),
+    ("fallback", "true", FALLBACKS),
+    ("account_id", "1234", DIGITS),
+    ("account_id", "1234567890123", DIGITS),
+    ("account_id", "12345678901x", DIGITS),
+    ("account_id", "١٢٣٤٥٦٧٨٩٠١٢", DIGITS),
+    ("account_id", "123456789012\n", DIGITS),
+    ("duration_seconds", "899", SECONDS),
+    ("duration_seconds", "43201", SECONDS),
+    ("duration_seconds", "-900", SECONDS),
+    ("duration_seconds", "1h", SECONDS),
+    ("duration_seconds", "900.0", SECONDS),
+    ("duration_seconds", "٩٠٠", SECONDS),
+    ("privilege", "minimal", PRIVILEGES),
+    ("audit_context", "x" * 2049, CONTEXT),
+    ("endpoint_url", "host:5000", URL),
+    ("endpoint_url", "ftp://host", URL),
+    ("endpoint_url", "https://", URL),
+    ("endpoint_url", "http://host:port", URL),
+    ("endpoint_url", "http://host:99999", URL),
+    ("endpoint_url", "http://[::1", URL),
+    ("cache", "tape", "one of 'memory', 'disk'"),
+]
+BAD_ARGUMENTS: list[tuple[str, Any, str]] = [
+    *((name, value, allowed) for name, value, allowed in BAD_TEXTS if name != "duration_seconds"),
+    ("fallback", None, FALLBACKS),
+    ("fallback", ["never"], FALLBACKS),
+    ("fallback", True, FALLBACKS),
+    ("account_id", 123456789012, DIGITS),
+    ("account_id", "", DIGITS),
+    ("duration_seconds", 899, SECONDS),
+    ("duration_seconds", 43201, SECONDS),
+    ("duration_seconds", 0, SECONDS),
+    ("duration_seconds", 3600.0, SECONDS),
+    ("duration_seconds", "3600", SECONDS),
+    ("duration_seconds", True, SECONDS),
+    ("privilege", None, PRIVILEGES),
+    ("audit_context", "", CONTEXT),
+    ("audit_context", b"job", CONTEXT),
+    ("endpoint_url", "", URL),
+    ("endpoint_url", 5000, URL),
+    ("cache", None, "one of 'memory', 'disk'"),
+    ("on_decision", "print", "a callable that takes one Decision"),
+]
+
+
+def loaded(
+    options: dict[str, Any] | None = None,
+    *,
+    config: AccessGrantsConfig | None = None,
+    environ: dict[str, str] | None = None,
+    profile: dict[str, Any] | None = None,
+) -> AccessGrantsConfig:
+    return load(options or {}, config=config, environ=environ or {}, profile=profile or {})
+
+
+def as_variable(name: str) -> str:
+    return f"S3_ACCESS_GRANTS_{name.upper()}"
+
+
+def test_without_any_source_the_defaults_hold() -> None:
+    assert dataclasses.asdict(loaded()) == DEFAULTS
+    assert loaded() == AccessGrantsConfig()
+
+
+def test_the_options_are_those_of_the_design() -> None:
+    assert list(DEFAULTS) == list(NAMES)
+
+
+@pytest.mark.parametrize(("name", "value"), [*GOOD, ("on_decision", on_decision)])
+def test_a_good_value_is_taken_from_an_argument(name: str, value: object) -> None:
+    assert getattr(AccessGrantsConfig(**{name: value}), name) == value  # type: ignore[arg-type]
+    assert getattr(loaded({name: value}), name) == value
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD)
+def test_a_good_value_is_taken_from_the_environment(name: str, value: object) -> None:
+    assert loaded(environ={as_variable(name): str(value)}) == AccessGrantsConfig(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "value"), GOOD)
+def test_a_good_value_is_taken_from_the_profile(name: str, value: object) -> None:
+    taken = loaded(profile={"region": "eu-west-1", "s3_access_grants": {name: str(value)}})
+    assert taken == AccessGrantsConfig(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), BAD_ARGUMENTS)
+def test_a_bad_argument_is_named_with_its_value_and_what_is_allowed(name: str, value: object, allowed: str) -> None:
+    for make in (lambda: AccessGrantsConfig(**{name: value}), lambda: loaded({name: value})):  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError) as error:
+            make()
+        assert str(error.value) == f"{name}={value!r} is not allowed; it must be {allowed}"
+
+
+@pytest.mark.parametrize(("name", "text", "allowed"), BAD_TEXTS)
+def test_a_bad_variable_is_named_with_its_value_and_what_is_allowed(name: str, text: str, allowed: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        loaded(environ={as_variable(name): text})
+    where = as_variable(name)
+    value = text if not (name == "duration_seconds" and text.isascii() and text.isdigit()) else int(text)
+    assert str(error.value) == f"{where}: {name}={value!r} is not allowed; it must be {allowed}"
+
+
+@pytest.mark.parametrize(("name", "text", "allowed"), BAD_TEXTS)
+def test_a_bad_line_of_the_profile_is_named_with_its_value_and_what_is_allowed(
+    name: str, text: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        loaded(profile={"s3_access_grants": {name: text}})
+    said = str(error.value)
+    assert said.startswith(f"s3_access_grants.{name} in the AWS profile: {name}=")
+    assert text in said or repr(text) in said
+    assert said.endswith(f"is not allowed; it must be {allowed}")
+
+
+def test_an_unknown_argument_is_named_with_the_options_there_are() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        loaded({"falback": "never"})
+    assert "falback='never'" in str(error.value)
+    assert all(name in str(error.value) for name in NAMES)
+
+
+def test_an_unknown_option_of_the_configuration_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="falback"):
+        AccessGrantsConfig(falback="never")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("sources", "where"),
+    [
+        ({"environ": {"S3_ACCESS_GRANTS_FALBACK": "never"}}, "S3_ACCESS_GRANTS_FALBACK"),
+        ({"profile": {"s3_access_grants": {"falback": "never"}}}, "s3_access_grants.falback in the AWS profile"),
+    ],
+)
+def test_an_unknown_option_elsewhere_is_named_with_where_it_stands(sources: dict[str, Any], where: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        loaded(**sources)
+    assert str(error.value).startswith(f"{where}: unknown option 'falback'; the options are fallback, account_id")
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"environ": {"S3_ACCESS_GRANTS_ON_DECISION": "print"}},
+        {"profile": {"s3_access_grants": {"on_decision": "print"}}},
+    ],
+)
+def test_a_callable_can_not_be_written_down(sources: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        loaded(**sources)
+    assert "on_decision" not in str(error.value).partition("the options are")[2]
+
+
+def test_a_section_that_is_not_nested_is_explained() -> None:
+    with pytest.raises(ConfigurationError, match="indented line") as error:
+        loaded(profile={"s3_access_grants": "fallback=never"})
+    assert "'fallback=never'" in str(error.value)
+
+
+def test_the_order_is_argument_environment_profile_default() -> None:
+    environ = {"S3_ACCESS_GRANTS_FALLBACK": "always", "S3_ACCESS_GRANTS_DURATION_SECONDS": "1000"}
+    section = {"fallback": "never", "duration_seconds": "2000", "privilege": "Minimal"}
+    merged = loaded({"duration_seconds": 3000}, environ=environ, profile={"s3_access_grants": section})
+    assert merged == AccessGrantsConfig(duration_seconds=3000, fallback="always", privilege="Minimal")
+
+
+def test_none_as_an_argument_asks_for_the_default_in_spite_of_the_environment() -> None:
+    assert loaded({"account_id": None}, environ={"S3_ACCESS_GRANTS_ACCOUNT_ID": "111122223333"}).account_id is None
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert loaded(environ={"S3_ACCESS_GRANTS_ACCOUNT_ID": "", "S3_ACCESS_GRANTS_FALLBACK": ""}) == AccessGrantsConfig()
+
+
+def test_other_variables_and_settings_are_nobody_s_business() -> None:
+    environ = {"S3_ACCESS_GRANT": "x", "AWS_REGION": "eu-west-1", "MY_S3_ACCESS_GRANTS_FALLBACK": "x"}
+    assert loaded(environ=environ, profile={"s3": {"addressing_style": "path"}}) == AccessGrantsConfig()
+
+
+def test_a_given_configuration_replaces_environment_and_profile() -> None:
+    given = AccessGrantsConfig(fallback="never")
+    environ, profile = {"S3_ACCESS_GRANTS_FALLBACK": "nonsense"}, {"s3_access_grants": "nonsense"}
+    assert loaded(config=given, environ=environ, profile=profile) == given
+    assert loaded({"privilege": "Minimal"}, config=given) == AccessGrantsConfig(fallback="never", privilege="Minimal")
+    with pytest.raises(ConfigurationError, match="privilege='all'"):
+        loaded({"privilege": "all"}, config=given)
+
+
+def test_a_configuration_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="is not an AccessGrantsConfig"):
+        loaded(config={"fallback": "never"})  # type: ignore[arg-type]
+
+
+def test_a_configuration_is_frozen_and_a_value() -> None:
+    config = AccessGrantsConfig(fallback="never")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.fallback = "always"  # type: ignore[misc]
+    assert config == AccessGrantsConfig(fallback="never")
+    assert len({config, AccessGrantsConfig(fallback="never")}) == 1
+    assert pickle.loads(pickle.dumps(config)) == config
