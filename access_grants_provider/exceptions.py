@@ -12,9 +12,13 @@
         ├── CallerCredentialsError                      the caller's own credentials were not accepted
         └── MalformedAnswer                             an answer that can't be used; nothing of it is kept
 
-A denial is a ``botocore.exceptions.ClientError`` with code ``AccessDenied`` and status 403, so code that
-handles S3's own refusals handles it. What AWS or botocore raised is translated in one place,
-:mod:`.failures`, and is the ``__cause__`` of the :class:`ServiceFailure` it became.
+Every error carries facts as attributes, each None where it does not apply: ``operation`` (``"GetObject"``), ``target``
+(an ``s3://`` URI), ``permission``, ``account_id`` (of the instance), ``region``, ``caller`` (the masked access key id).
+``hint`` says what to do next; ``str()`` of the error ends with it.
+
+A denial is a ``botocore.exceptions.ClientError`` with code ``AccessDenied`` and status 403, so code that handles S3's
+own refusals handles it. What AWS or botocore raised is translated in one place, :mod:`.core.service_errors`, and is the
+``__cause__`` of the :class:`ServiceFailure` it became.
 """
 
 from __future__ import annotations
@@ -35,9 +39,55 @@ __all__ = [
     "Unreachable",
 ]
 
+FACTS = ("operation", "target", "permission", "account_id", "region", "caller")
+
 
 class AccessGrantsError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package. ``facts`` are the attributes named above, as keywords."""
+
+    operation: str | None = None
+    target: str | None = None
+    permission: str | None = None
+    account_id: str | None = None
+    region: str | None = None
+    caller: str | None = None
+    hint: str | None = None
+
+    def __init__(self, message: str, *, hint: str | None = None, **facts: str | None) -> None:
+        """Take what failed, a sentence without its full stop, and what to do about it."""
+        self._set(message, hint, facts)
+        super().__init__(self._text())
+
+    def _set(self, message: str, hint: str | None, facts: dict[str, str | None]) -> None:
+        unknown = facts.keys() - set(FACTS)
+        if unknown:
+            raise TypeError(f"an error has no fact {', '.join(sorted(unknown))}")
+        self.message = message
+        self.hint = hint
+        self._facts = facts
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+    def _text(self) -> str:
+        return self.message if self.hint is None else f"{self.message}. {self.hint}"
+
+    def again(self, addition: str, **facts: str | None) -> AccessGrantsError:
+        """Return a new error of this kind with the same facts and cause, so that no traceback grows.
+
+        ``addition`` is appended to the message in parentheses; ``facts`` replace those given.
+        """
+        error = _rebuilt(type(self), f"{self.message} ({addition})", self.hint, {**self._facts, **facts})
+        error.__cause__ = self.__cause__
+        return error
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (type(self), self.message, self.hint, self._facts)
+
+
+def _rebuilt(
+    kind: type[AccessGrantsError], message: str, hint: str | None, facts: dict[str, str | None]
+) -> AccessGrantsError:
+    return kind(message, hint=hint, **facts)
 
 
 class ConfigurationError(AccessGrantsError, ValueError):
@@ -50,16 +100,17 @@ class AccessDenied(AccessGrantsError, ClientError):
     ``response`` has the form of an S3 refusal: ``Error.Code`` is ``AccessDenied``, the status is 403.
     """
 
-    def __init__(self, message: str, operation: str) -> None:
+    def __init__(self, message: str, *, operation: str, hint: str | None = None, **facts: str | None) -> None:
         """Take the sentence for the reader and the S3 operation's name (``"GetObject"``)."""
+        self._set(message, hint, {"operation": operation, **facts})
         response: Any = {
-            "Error": {"Code": "AccessDenied", "Message": message},
+            "Error": {"Code": "AccessDenied", "Message": self._text()},
             "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": {}, "RetryAttempts": 0},
         }
         ClientError.__init__(self, response, operation)
 
-    def __reduce__(self) -> tuple[type[AccessDenied], tuple[str, str]]:
-        return type(self), (self.response["Error"]["Message"], self.operation_name)
+    # ClientError has a way of its own, which knows nothing of the facts.
+    __reduce__ = AccessGrantsError.__reduce__
 
 
 class NoInstance(AccessDenied):
@@ -71,7 +122,7 @@ class PermissionMissing(AccessDenied):
 
 
 class ServiceFailure(AccessGrantsError):
-    """S3 Access Grants or STS failed: throttled, broken, or not to be reached after botocore's own retries."""
+    """S3 Access Grants or STS failed: throttled, broken, or not to be reached in the time given."""
 
 
 class Unreachable(ServiceFailure):

@@ -12,9 +12,7 @@ from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
-from .core.io_requests import Step
 from .provider import AccessGrantsProvider
-from .sdk.api_calls import Call
 
 __all__ = ["instrument"]
 
@@ -55,12 +53,12 @@ def instrument(provider: AccessGrantsProvider, meter_provider: MeterProvider | N
     duration = meter.create_histogram("access_grants.control_call.duration", "s", "Calls to S3 Control, STS and S3")
     before = provider.observer
 
-    def observe(step: Step, call: Call, seconds: float, error: Exception | None) -> None:
-        attributes: dict[str, Any] = {"operation": call.method}
+    def observe(call: Any, api_call: Any, seconds: float, error: Exception | None) -> None:
+        attributes: dict[str, Any] = {"operation": api_call.method}
         if error is not None:
             attributes["error.type"] = type(error).__name__
         duration.record(seconds, attributes)
         if before is not None:
-            before(step, call, seconds, error)
+            before(call, api_call, seconds, error)
 
     provider.observer = observe

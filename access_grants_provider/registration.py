@@ -2,6 +2,9 @@
 
 Rests on the documented event ``creating-client-class.s3`` and on botocore's autoload contract,
 ``BOTOCORE_EXPERIMENTAL__PLUGINS`` and ``initialize_client_plugin`` (botocore 1.39.9).
+
+Whatever is new is complete before it takes the place of what was there, and takes it in one step. So a registration
+that fails, or is interrupted, leaves the one before it in force.
 """
 
 from __future__ import annotations
@@ -9,27 +12,28 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from botocore.client import BaseClient
 from botocore.hooks import BaseEventHooks
 from botocore.session import Session
 
-from .core.config import AccessGrantsConfig, load
-from .core.fork_safety import in_forked_children
+from .core.clock import Clock
+from .core.config import AccessGrantsConfig, load, misspelt_settings
+from .core.flow_context import OPTIONS_LOGGER
 from .exceptions import ConfigurationError
 from .provider import AccessGrantsProvider
 from .sdk.client_hook import ClientHook
 from .sdk.crt_transfers import ClassicTransfers
 from .sdk.internal_clients import profile_settings
-from .sdk.sync_client import ThreadsHook
+from .sdk.runtime import Runtime
+from .sdk.sync_client import SyncClientHook
 
 __all__ = ["initialize_client_plugin", "provider_for", "register"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(OPTIONS_LOGGER)
 
 TAKES = (
     "a session, an S3 client or an S3 resource of boto3, botocore, aioboto3 or aiobotocore, "
@@ -48,51 +52,65 @@ class _Place(NamedTuple):
 
 
 class _Registry:
-    """Who covers what, in this process. Holds nothing alive: a provider lives as long as a client or a session."""
+    """Who covers what, in this process. Holds nothing alive: a provider lives as long as a client or a session.
+
+    Each access is one step on a dictionary, so it has no lock.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
         self.providers: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[AccessGrantsProvider]]
         self.providers = weakref.WeakKeyDictionary()
         self.hooks: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[ClientHook]]
         self.hooks = weakref.WeakKeyDictionary()
         self.autoloaded: dict[AccessGrantsConfig, AccessGrantsProvider] = {}
         self.kept: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[_Kept]] = weakref.WeakKeyDictionary()
-        in_forked_children(self, _Registry._unlock)
+        self.warned: dict[str, object] = {}
 
-    def _unlock(self) -> None:
-        self.lock = threading.RLock()
+    def provider(self, events: BaseEventHooks) -> AccessGrantsProvider | None:
+        """Return the provider registered on a session or client."""
+        reference = self.providers.get(events)
+        return reference() if reference is not None else None
+
+    def hook(self, events: BaseEventHooks) -> ClientHook | None:
+        """Return the hook in a client."""
+        reference = self.hooks.get(events)
+        return reference() if reference is not None else None
 
 
 _registry = _Registry()
 
 
-def register(target: Any = None, *, config: AccessGrantsConfig | None = None, **options: Any) -> AccessGrantsProvider:
+def register(
+    target: Any = None,
+    *,
+    config: AccessGrantsConfig | None = None,
+    clock: Clock | None = None,
+    **options: Any,
+) -> AccessGrantsProvider:
     """Have the S3 requests of ``target`` signed with S3 Access Grants credentials.
 
     ``target``: a session of boto3, botocore, aioboto3 or aiobotocore (every S3 client and resource made from it
     afterwards), an S3 client or resource, or None for boto3's default session, and so for plain
-    ``boto3.client("s3")``. ``options`` are
-    the fields of :class:`AccessGrantsConfig`; where one is not given, the environment (``S3_ACCESS_GRANTS_…``) and the
-    AWS profile are asked. ``config`` replaces both of these. Registering again leaves one provider, and the later
-    options hold. Raises :class:`ConfigurationError`.
+    ``boto3.client("s3")``. ``options`` are the fields of :class:`AccessGrantsConfig`; where one is not given, the
+    environment (``S3_ACCESS_GRANTS_…``) and the AWS profile are asked. ``config`` replaces both of these. ``clock`` is
+    for tests: where the time comes from. Registering again leaves one provider, and the later options hold. Raises
+    :class:`ConfigurationError`; then nothing has changed.
     """
     place = _place_of(target)
-    merged = load(options, config=config, environ=os.environ, profile=profile_settings(place.profile))
-    with _registry.lock:
-        known = _registry.providers.get(place.events)
-        provider = known() if known is not None else None
-        if provider is not None:
-            provider.configure(merged)
-            return provider
-        provider = AccessGrantsProvider(merged, profile=place.profile)
-        if place.client is not None:
-            _take_over(provider, place.client)
-        else:
-            _watch(provider, place)
-        _registry.providers[place.events] = weakref.ref(provider)
-        provider.on_unregister(lambda: _registry.providers.pop(place.events, None))
+    merged = _load(options, config, place.profile)
+    provider = _registry.provider(place.events)
+    if provider is not None:
+        provider.runtime.clock = clock or provider.runtime.clock
+        provider.runtime.configure(merged)
         return provider
+    provider = AccessGrantsProvider(Runtime(merged, profile=place.profile, clock=clock))
+    if place.client is not None:
+        _take_over(provider, place.client)
+    else:
+        _watch(provider, place)
+    _registry.providers[place.events] = weakref.ref(provider)
+    provider.on_unregister(lambda: _registry.providers.pop(place.events, None))
+    return provider
 
 
 def provider_for(
@@ -105,17 +123,27 @@ def provider_for(
     """
     place = _place_of(session)
     if place.make_client is None or place.asynchronous:
-        raise ConfigurationError(f"credentials are asked for with a session of boto3 or botocore, not {session!r}")
-    with _registry.lock:
-        known = _registry.providers.get(place.events)
-        covering = known() if known is not None else None
-        if covering is not None and config is None and not options:
-            return covering
-        merged = load(options, config=config, environ=os.environ, profile=profile_settings(place.profile))
-        kept = _kept_by(place.events)
-        if merged not in kept.providers:
-            kept.providers[merged] = _unattached(merged, place.profile, place.make_client)
-        return kept.providers[merged]
+        raise ConfigurationError(f"Credentials are asked for with a session of boto3 or botocore, not {session!r}")
+    covering = _registry.provider(place.events)
+    if covering is not None and config is None and not options:
+        return covering
+    merged = _load(options, config, place.profile)
+    kept = _kept_by(place.events)
+    provider = kept.providers.get(merged)
+    if provider is None:
+        provider = kept.providers.setdefault(merged, _unattached(merged, place.profile, place.make_client))
+    return provider
+
+
+def _load(options: Mapping[str, Any], config: AccessGrantsConfig | None, profile: str | None) -> AccessGrantsConfig:
+    """Merge the options, and warn once in this process of each setting that nobody reads."""
+    settings = profile_settings(profile)
+    merged = load(options, config=config, environ=os.environ, profile=settings)
+    for sentence in misspelt_settings(os.environ, settings) if config is None else ():
+        mine = object()
+        if _registry.warned.setdefault(sentence, mine) is mine:
+            logger.warning("S3 Access Grants: %s", sentence)
+    return merged
 
 
 class _Kept:
@@ -141,43 +169,55 @@ def _kept_by(events: BaseEventHooks) -> _Kept:
 def _unattached(
     config: AccessGrantsConfig, profile: str | None, make: Callable[[], BaseClient]
 ) -> AccessGrantsProvider:
-    provider = AccessGrantsProvider(config, profile=profile)
+    provider = AccessGrantsProvider(Runtime(config, profile=profile))
 
     def make_client() -> BaseClient:
         client = make()
-        with _registry.lock:
-            _attach(provider, client)
+        _attach(provider, client)
         return client
 
-    provider.answer_with(make_client)
+    provider.set_client_factory(make_client)
     return provider
 
 
 def initialize_client_plugin(client: Any) -> None:
     """Cover one client as botocore's autoload asks for it, with the options of environment and profile.
 
-    All clients with the same options share one provider. botocore hides what a plugin raises; so a wrong option is
-    logged at ERROR here, and the client then refuses S3 requests rather than use its own credentials unasked.
+    All clients with the same options share one provider. botocore hides what a plugin raises. So whatever goes wrong
+    here is logged at ERROR, and the client then refuses S3 requests rather than sign them with its own credentials.
     """
-    if not _is_s3_client(client):
+    if not _is_s3_client(client) or client.meta.events in _registry.hooks:
         return
-    with _registry.lock:
-        if client.meta.events in _registry.hooks:
-            return
-        try:
-            config = load({}, config=None, environ=os.environ, profile=profile_settings(None))
-        except ConfigurationError as error:
-            logger.error("S3 Access Grants: %s. The client will refuse S3 requests until this is mended", error)
-            client.meta.events.register_first("before-sign.s3", _Refusal(str(error)))
-            if not _is_asynchronous(client):
-                # The CRT would not meet the refusal and use the client's own credentials.
-                ClassicTransfers(client, logger.debug).attach()
-            return
-        provider = _registry.autoloaded.get(config)
-        if provider is None:
-            provider = _registry.autoloaded[config] = AccessGrantsProvider(config)
-            provider.on_unregister(lambda: _registry.autoloaded.pop(config, None))
-        _attach(provider, client)
+    try:
+        _autoload(client)
+    except Exception as error:  # noqa: BLE001  also what nobody thought of must not become a request of the caller's
+        _refuse(client, error)
+
+
+def _autoload(client: BaseClient) -> None:
+    config = _load({}, None, None)
+    provider = _registry.autoloaded.get(config)
+    if provider is None:
+        provider = _registry.autoloaded.setdefault(config, AccessGrantsProvider(Runtime(config)))
+        provider.on_unregister(lambda: _registry.autoloaded.pop(config, None))
+    _attach(provider, client)
+
+
+def _refuse(client: BaseClient, error: Exception) -> None:
+    """Have a client refuse S3 requests with what was wrong when it was made."""
+    known = isinstance(error, ConfigurationError)
+    message = str(error) if known else f"S3 Access Grants could not be set up: {type(error).__name__}: {error}"
+    client.meta.events.register_first("before-sign.s3", _Refusal(message))
+    if not _is_asynchronous(client):
+        # The CRT would not meet the refusal and use the client's own credentials.
+        ClassicTransfers(client, logger.debug).attach()
+    until = "the option is fixed" if known else "that is fixed"
+    logger.error(
+        "S3 Access Grants: %s. S3 requests of this client will fail until %s",
+        message,
+        until,
+        exc_info=None if known else error,
+    )
 
 
 class _Refusal:
@@ -192,16 +232,12 @@ class _Refusal:
 
 def _take_over(provider: AccessGrantsProvider, client: BaseClient) -> None:
     """Attach a provider to one client; when it is unregistered, the client's session covers the client again."""
-    known = _registry.hooks.get(client.meta.events)
-    hook = known() if known is not None else None
-    before = hook.provider if hook is not None else None
+    hook = _registry.hook(client.meta.events)
+    covering = hook.owner if hook is not None else None
     _attach(provider, client)
-    if before is None:
-        return
-    covering = before
 
     def give_back() -> None:
-        if not covering.closed:
+        if covering is not None and not covering.closed:
             _attach(covering, client)
 
     provider.on_unregister(give_back)
@@ -209,23 +245,23 @@ def _take_over(provider: AccessGrantsProvider, client: BaseClient) -> None:
 
 def _attach(provider: AccessGrantsProvider, client: BaseClient) -> None:
     """Put a provider's hook into a client, in place of another provider's."""
-    with _registry.lock:
-        known = _registry.hooks.pop(client.meta.events, None)
-        old = known() if known is not None else None
-        if old is not None:
-            old.detach()
-        hook = _hook_for(provider, client)
-        hook.attach()
-        provider.adopt(hook)
-        _registry.hooks[client.meta.events] = weakref.ref(hook)
+    hook = _hook_for(provider, client)
+    hook.owner = provider
+    old = _registry.hook(client.meta.events)
+    # The new one first: between the two steps the client is covered twice rather than not at all.
+    hook.attach()
+    _registry.hooks[client.meta.events] = weakref.ref(hook)
+    if old is not None:
+        old.detach()
+    provider.add_client(hook)
 
 
 def _hook_for(provider: AccessGrantsProvider, client: BaseClient) -> ClientHook:
     if not _is_asynchronous(client):
-        return ThreadsHook(provider, client)
-    from .sdk.aio_client import TasksHook
+        return SyncClientHook(provider.runtime, client)
+    from .sdk.aio_client import AioClientHook
 
-    return TasksHook(provider, client)
+    return AioClientHook(provider.runtime, client)
 
 
 def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
@@ -242,7 +278,7 @@ def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
     place.events.register("creating-client-class.s3", add_base_class)
     provider.on_unregister(lambda: place.events.unregister("creating-client-class.s3", add_base_class))
     if place.make_client is not None:
-        provider.answer_with(place.make_client, place.asynchronous)
+        provider.set_client_factory(place.make_client, place.asynchronous)
 
 
 def _place_of(target: Any) -> _Place:

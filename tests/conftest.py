@@ -12,6 +12,7 @@ import pytest
 
 import access_grants_provider
 from access_grants_provider import AccessGrantsProvider
+from access_grants_provider.core.clock import Clock as TwoClocks
 from access_grants_provider.testing import LocalAccessGrants
 
 FOREIGN = ("AWS_", "S3_ACCESS_GRANTS_", "BOTO", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY")
@@ -40,16 +41,27 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
 
 
 class Clock:
-    """Seconds since the epoch; stands still until it is moved."""
+    """Seconds since the epoch; stands still until it is moved. ``both``: as the two clocks of the package."""
 
     def __init__(self) -> None:
         self.now = time.time()
+        self.passed = 1_000.0
 
     def __call__(self) -> float:
         return self.now
 
     def forward(self, seconds: float) -> None:
+        """Let time pass."""
         self.now += seconds
+        self.passed += seconds
+
+    def set_back(self, seconds: float) -> None:
+        """Have somebody set the wall clock back; no time passes."""
+        self.now -= seconds
+
+    @property
+    def both(self) -> TwoClocks:
+        return TwoClocks(self, lambda: self.passed)
 
 
 @pytest.fixture
@@ -73,9 +85,9 @@ def register(clock: Clock) -> Iterator[Callable[..., AccessGrantsProvider]]:
     made: list[AccessGrantsProvider] = []
 
     def on_this_clock(target: Any = None, **options: Any) -> AccessGrantsProvider:
-        provider = access_grants_provider.register(target, **options)
-        provider._clock = clock
-        provider.configure(provider.config)
+        provider = access_grants_provider.register(target, clock=clock.both, **options)
+        # Nobody waits for the service's rate limit.
+        provider.runtime.jitter = lambda _: 0.0
         made.append(provider)
         return provider
 

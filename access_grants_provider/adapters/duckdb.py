@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from access_grants_provider.core.scopes import GrantScope, Permission, permits
+from access_grants_provider.core.results import VendedCredentials
+from access_grants_provider.core.scopes import GrantScope, Permission, permission_of, permits, target_of
 from access_grants_provider.exceptions import AccessDenied, PermissionMissing
 from access_grants_provider.provider import AccessGrantsProvider
 from access_grants_provider.registration import provider_for
-from access_grants_provider.sdk.answers import VendedCredentials, permission_of, target_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -18,9 +18,9 @@ from typing import Any
 from pyarrow.fs import FileInfo, FileSelector, FileSystemHandler, FileType, PyFileSystem, S3FileSystem
 
 from access_grants_provider.core.config import NAMES
+from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import GrantScope, Permission
 from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.sdk.answers import VendedCredentials
 
 from .source import GrantSource
 

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from access_grants_provider.core.credential_cache import ADVISORY_SECONDS, ADVISORY_SHARE
-from access_grants_provider.core.scopes import Permission
+from access_grants_provider.core.results import VendedCredentials
+from access_grants_provider.core.scopes import Permission, permission_of, target_of
 from access_grants_provider.registration import provider_for
-from access_grants_provider.sdk.answers import VendedCredentials, permission_of, target_of
 
 __all__ = ["GrantSource", "ask_again_at"]
 

@@ -1,7 +1,8 @@
 """The grants the caller has, page by page.
 
-Generators of the same kind as in :mod:`.flow`, and one function that drives them, so that whoever iterates sees each
-page as it comes. Rests on https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListCallerAccessGrants.html.
+Generators of the same kind as in :mod:`.resolver`, and one function that drives them, so that whoever iterates sees
+each page as it comes. Rests on
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_ListCallerAccessGrants.html.
 """
 
 from __future__ import annotations
@@ -11,118 +12,140 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..exceptions import MalformedAnswer, NoInstance, PermissionMissing
-from .caller_state import Denial, Memory
-from .discovery import bucket_region, caller_account, instance_owner, may_look_up
-from .get_data_access import searches_everywhere
-from .io_requests import Ask, CallerGrant, ListGrants, Page, Rules, Step
+from ..exceptions import NoInstance, PermissionMissing
+from .caller_state import CallerState
+from .control_calls import CallBudget, control_call
+from .discovery import Discovery
+from .flow_context import FlowContext
+from .get_data_access import searches_shared_instances
+from .io_requests import GrantPage, GrantRequest, ListGrants, Step
+from .results import CallerGrant
 from .scopes import GrantScope, MalformedScope, Target
-from .service_errors import WHO_ANSWERS, refusal, translated
+from .service_errors import Denial, Purpose, denial_kind
 
 __all__ = ["caller_grants"]
 
 OPERATION = "ListCallerAccessGrants"
 
-First = tuple[ListGrants, Page]
+First = tuple[ListGrants, GrantPage]
 Run = Callable[[Generator[Step, Any, Any]], Any]
 
 
-def caller_grants(run: Run, memory: Memory, target: Target | None, region: str, rules: Rules) -> Iterator[CallerGrant]:
-    """Yield the grants of the requester that ``memory`` belongs to; with a target, those that share a key with it.
+def caller_grants(
+    run: Run, state: CallerState, target: Target | None, region: str, context: FlowContext
+) -> Iterator[CallerGrant]:
+    """Yield the grants of the caller that ``state`` belongs to; with a target, those that share a key with it.
 
     ``run`` performs a generator's steps and returns what it returns; ``region`` is where to ask first. Without a target
     a scope of a form that is not known here is one of the list; with one nobody can tell, and :class:`MalformedAnswer`
     is raised rather than a list that may lack it.
     """
-    step, page = run(_first_page(memory, target, region, rules))
+    listing = _Listing(state, target, region, context)
+    call, page = run(listing.first_page())
     while True:
         for grant in page.grants:
-            if _concerns(grant, target, step, memory.label):
+            if listing.concerns(grant, call):
                 yield grant
         if page.token is None:
             return
-        if page.token == step.token:
-            raise _malformed(step, memory.label, "the token of the same page again")
-        step = step._replace(token=page.token)
-        page = run(_turn(memory, step))
+        if page.token == call.token:
+            raise listing.purpose(call).malformed("the token of the same page again")
+        call = call._replace(token=page.token)
+        page = run(listing.page(call))
 
 
-def _first_page(memory: Memory, target: Target | None, region: str, rules: Rules) -> Generator[Step, Any, First]:
-    """Find the instance to ask as the vends do, the caller's own and those shared with it before anybody else's."""
-    if target is None:
-        purpose = "for the grants of all buckets"
-        account_id = rules.config.account_id or (yield from caller_account(memory, region, rules, purpose))
-        return (yield from _begin(account_id, region, "", memory, rules))
-    with memory.lock:
-        facts = memory.bucket(target.bucket)
-    if facts.region is None:
-        facts.region = yield from bucket_region(target.bucket, region)
-    region = facts.region or region
-    known = rules.config.account_id or facts.accounts.get(region)
-    if known is not None:
-        return (yield from _begin(known, region, target.bucket, memory, rules))
-    caller = yield from caller_account(memory, region, rules, f"for the grants of bucket {target.bucket!r}")
-    if rules.knows_everywhere():
+class _Listing:
+    """One listing: of all the caller's grants, or of those that touch ``target``. Each page has its own time."""
+
+    def __init__(self, state: CallerState, target: Target | None, region: str, context: FlowContext) -> None:
+        self._state = state
+        self._target = target
+        self._region = region
+        self._context = context
+
+    def first_page(self) -> Generator[Step, Any, First]:
+        """Find the instance to ask as the vends do, the caller's own and those shared with it before another's."""
+        configured = self._context.config.account_id
+        everything = GrantScope("", "", True) if self._target is None else self._target
+        request = GrantRequest(OPERATION, "READ", everything, self._region)
+        discovery = Discovery(self._state, request, self._context, CallBudget(self._context))
+        if self._target is None:
+            account_id = configured or (yield from discovery.caller_account(self._region))
+            return (yield from self._begin(account_id, self._region, ""))
+        name, bucket = self._target.bucket, self._state.bucket(self._target.bucket)
+        if bucket.region is None:
+            yield from discovery.bucket_region(self._region)
+        region = bucket.region or self._region
+        if configured is not None:
+            return (yield from self._begin(configured, region, name))
+        own = yield from discovery.caller_account(region)
+        first: First | None = None
+        missing: NoInstance | None = None
         try:
-            first = yield from _begin(caller, region, target.bucket, memory, rules)
-        except NoInstance:
-            if not may_look_up(region, facts, rules):
-                raise
-        else:
-            if first[1].grants or not may_look_up(region, facts, rules):
+            first = yield from self._begin(own, region, name)
+            if first[1].grants:
                 return first
-    owner = yield from instance_owner(caller, region, memory, Ask(OPERATION, "READ", target, region), rules)
-    # No location holds the target as a whole, and one that holds a part of it may still be the caller's.
-    account_id = caller if isinstance(owner, Denial) else owner
-    return (yield from _begin(account_id, region, target.bucket, memory, rules))
+        except NoInstance as error:
+            missing = error
+        owner = bucket.owner(region, self._context.clock.monotonic())
+        if owner is None:
+            looked_up = yield from discovery.instance_owner(region)
+            owner = None if isinstance(looked_up, Denial) else looked_up
+        if owner is not None and owner.account_id is not None and owner.account_id != own:
+            return (yield from self._begin(owner.account_id, region, name))
+        if first is None:
+            assert missing is not None  # noqa: S101  one of the two was set above
+            raise missing
+        return first
 
-
-def _begin(account_id: str, region: str, bucket: str, memory: Memory, rules: Rules) -> Generator[Step, Any, First]:
-    step = ListGrants(account_id, region, bucket, searches_everywhere(account_id, memory, rules))
-    return step, (yield from _turn(memory, step))
-
-
-def _turn(memory: Memory, step: ListGrants) -> Generator[Step, Any, Page]:
-    """Ask for a page, and say of an error whose it is."""
-    try:
-        page: Page = yield step
-    except (ClientError, BotoCoreError) as error:
-        kind = refusal(error)
-        if kind is None:
-            what = f"for {_name(step)}"
-            raise translated(error, f"s3:{OPERATION}", step.region, memory.label, what) from error
-        where = f"account {step.account_id} in {step.region}"
-        if kind == "no instance":
-            raise NoInstance(
-                f"no S3 Access Grants instance of {where} to list the grants of {_name(step)}; set account_id if it is "
-                "another account's, or ask in the region it is in",
-                OPERATION,
+    def page(self, call: ListGrants) -> Generator[Step, Any, GrantPage]:
+        """Ask for a page, and say of an error whose it is."""
+        try:
+            page: GrantPage = yield from control_call(call, self._context, CallBudget(self._context))
+        except (ClientError, BotoCoreError) as error:
+            kind = denial_kind(error)
+            if kind is None:
+                raise self.purpose(call).failure(error) from error
+            facts = {"account_id": call.account_id, "region": call.region, "caller": self._state.masked_key}
+            where = f"account {call.account_id} in {call.region}"
+            if kind == "no instance":
+                raise NoInstance(
+                    f"There is no S3 Access Grants instance of {where} to list the grants of {_name(call)}",
+                    operation=OPERATION,
+                    hint="Set account_id if the instance is another account's, or ask in the region it is in",
+                    **facts,
+                ) from error
+            raise PermissionMissing(
+                f"The caller ({self._state.masked_key}) may not list its grants of {where}",
+                operation=OPERATION,
+                hint=f"Allow s3:{OPERATION} on that instance in the caller's IAM policies",
+                **facts,
             ) from error
-        raise PermissionMissing(
-            f"the caller ({memory.label}) may not list its grants of {where}; allow s3:{OPERATION} on that instance in "
-            "the caller's IAM policies",
-            OPERATION,
-        ) from error
-    return page
+        return page
+
+    def concerns(self, grant: CallerGrant, call: ListGrants) -> bool:
+        """Tell whether a grant has a key in common with the target: then one of the two holds the other."""
+        if not grant.permission or not grant.scope:
+            raise self.purpose(call).malformed("a grant without a Permission or a GrantScope")
+        if self._target is None:
+            return True
+        try:
+            scope = GrantScope.parse(grant.scope)
+        except MalformedScope as error:
+            raise self.purpose(call).malformed(f"a malformed GrantScope: {error}") from None
+        return scope.covers(self._target) or self._target.covers(scope)
+
+    def purpose(self, call: ListGrants) -> Purpose:
+        """Return what a page is asked for, as errors say it."""
+        return Purpose(
+            f"s3:{OPERATION}", call.region, f"for {_name(call)}", self._state.masked_key, operation=OPERATION
+        )
+
+    def _begin(self, account_id: str, region: str, bucket: str) -> Generator[Step, Any, First]:
+        shared = searches_shared_instances(account_id, self._state, self._context)
+        call = ListGrants(account_id, region, bucket, shared)
+        return call, (yield from self.page(call))
 
 
-def _name(step: ListGrants) -> str:
-    return f"bucket {step.bucket!r}" if step.bucket else "all buckets"
-
-
-def _concerns(grant: CallerGrant, target: Target | None, step: ListGrants, label: str) -> bool:
-    """Tell whether a grant has a key in common with the target: then one of the two holds the other."""
-    if not grant.permission or not grant.scope:
-        raise _malformed(step, label, "a grant without a Permission or a GrantScope")
-    if target is None:
-        return True
-    try:
-        scope = GrantScope.parse(grant.scope)
-    except MalformedScope as error:
-        raise _malformed(step, label, f"a malformed GrantScope: {error}") from None
-    return scope.covers(target) or target.covers(scope)
-
-
-def _malformed(step: ListGrants, label: str, what: str) -> MalformedAnswer:
-    asked = f"s3:{OPERATION} in {step.region} for {_name(step)}, asked as {label},"
-    return MalformedAnswer(f"{asked} answered with {what}; {WHO_ANSWERS}")
+def _name(call: ListGrants) -> str:
+    return f"bucket {call.bucket!r}" if call.bucket else "all buckets"

@@ -1,43 +1,60 @@
-"""Everything remembered, one compartment per requester.
+"""Everything remembered of one caller, and of all of them.
 
-A requester is one set of frozen credentials. Nothing is shared between two of them: no credential, no denial,
-no instance, no call under way. One lock guards a store; it is never held across I/O.
+A caller is one set of frozen credentials. Nothing is shared between two of them: no credential, no denial, no instance,
+no call under way. There is no lock; :mod:`.credential_cache` says why, and what a race costs: a call too many.
+
+What is remembered so that a denial needs no call is either about the very target (:class:`DenialCache`), or about a
+whole thing that does not depend on the target: the bucket's region and its owner, that an account has no instance in a
+region, that a caller may not call an instance, and the caller's list of grants of one instance.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
 
-from ..exceptions import ServiceFailure
-from .credential_cache import CredentialCache, Vended
-from .fork_safety import in_forked_children, leaf_lock
+from .circuit_breaker import CircuitBreaker
+from .clock import Clock
+from .credential_cache import CredentialCache
 from .scopes import GrantScope, Permission, Target, permits
+from .service_errors import Denial
+from .single_flight import SingleFlight
 
-__all__ = ["BucketFacts", "Denial", "Flight", "FrozenCredentials", "Memory", "Store"]
+__all__ = [
+    "BucketState",
+    "CallerState",
+    "CallerStates",
+    "DenialCache",
+    "FrozenCredentials",
+    "ListedGrants",
+    "Owner",
+]
 
+# How long a "no" for one target holds.
 DENIAL_SECONDS = 300
+# How long it holds that an account has no instance, that a caller may not call, and where a bucket's owner is.
+INSTANCE_SECONDS = 300
+# How long the caller's list of grants counts, and how long none is asked for after one that could not be had.
+LIST_SECONDS = 300
+# How long a bucket's region counts as looked up.
+REGION_SECONDS = 300
+# For how long S3's 403s under one scope are counted.
+RECHECK_SECONDS = 300
 
-MAX_REQUESTERS = 1_000
+MAX_CALLERS = 1_000
 MAX_BUCKETS = 10_000
-MAX_DENIALS = 10_000
+# For all callers together, and what each may have at least: 450 bytes each, so 30 MB with 1,000 callers.
+MAX_DENIALS, MIN_DENIALS = 10_000, 64
 # An instance holds at most 100,000 grants, so under privilege Default this many scopes is all there can be. Under
 # Minimal every object has credentials of its own (some 2 KB each), and a long job would never stop growing.
 MAX_CREDENTIALS: dict[str, int] = {"Default": 100_000, "Minimal": 10_000}
 # How often in five minutes a 403 under one scope may ask Access Grants anew. Without a bound a bucket policy that
 # refuses every key would double the calls of a job.
 MAX_RECHECKS = 16
-# How many targets of a bucket are looked up in vain before the bucket counts as nobody's.
-MAX_MISSES = 2
-
-DenialKind = Literal["no grant", "no instance", "permission missing", "two buckets"]
-FlightKey = tuple[object, ...]
 
 
 class FrozenCredentials(Protocol):
@@ -56,225 +73,188 @@ class FrozenCredentials(Protocol):
         """The session token of temporary credentials."""
 
 
-class Denial(NamedTuple):
-    """Access Grants says no, until ``until`` (epoch seconds); ``reason`` is a sentence for people."""
+class ListedGrants(NamedTuple):
+    """The caller's grants in one bucket, of one instance; None where they could not be listed. ``until``: monotonic."""
 
-    kind: DenialKind
-    reason: str
-    until: float = 0.0
-    account_id: str | None = None
-    region: str | None = None
+    grants: tuple[tuple[Permission, GrantScope], ...] | None
+    until: float
+
+    def excludes(self, permission: Permission, target: Target) -> bool:
+        """Tell whether none of the grants gives ``permission`` on ``target``.
+
+        Whether a READ grant and a WRITE grant together answer a READWRITE request is not documented, so both together
+        exclude nothing.
+        """
+        if self.grants is None:
+            return False
+        covering = [held for held, scope in self.grants if scope.covers(target)]
+        if permission == "READWRITE":
+            return "READWRITE" not in covering and not {"READ", "WRITE"} <= set(covering)
+        return not any(permits(held, permission) for held in covering)
 
 
-class Flight:
-    """One call under way that others wait for.
+class Owner(NamedTuple):
+    """The account whose instance is responsible for a bucket; None where the caller may not look it up."""
 
-    ``landed`` says that an answer came, be it a denial; ``failure`` holds what went wrong. A flight that ended with
-    neither was abandoned by its leader, and whoever waited takes over. ``leader`` is the thread or task that makes the
-    call: if it comes again in the middle of it (a signal handler, say), it must not wait for itself.
+    account_id: str | None
+    until: float
+
+
+class BucketState:
+    """What one caller knows of one bucket. Each attribute is exchanged as a whole.
+
+    ``owners`` are by region, ``listed`` by account and region of the instance, ``folder_depths`` by permission.
     """
 
-    __slots__ = ("done", "failure", "key", "landed", "leader")
-
-    def __init__(self, leader: object) -> None:
-        self.leader = leader
-        self.key: FlightKey | None = None
-        self.done: Future[None] = Future()
-        self.landed = False
-        self.failure: ServiceFailure | None = None
-
-
-class BucketFacts:
-    """What one requester knows of one bucket."""
-
-    __slots__ = (
-        "accounts",
-        "denial",
-        "depths",
-        "grants",
-        "grants_at",
-        "grants_until",
-        "misses",
-        "no_owner_until",
-        "region",
-        "region_until",
-    )
+    __slots__ = ("folder_depths", "listed", "owners", "region", "region_until")
 
     def __init__(self) -> None:
         self.region: str | None = None
         self.region_until = 0.0
-        self.accounts: dict[str, str] = {}
-        self.denial: Denial | None = None
-        self.grants: tuple[tuple[Permission, GrantScope], ...] | None = None
-        self.grants_at: tuple[str, str] | None = None
-        self.grants_until = 0.0
-        self.depths: dict[Permission, int | None] = {}
-        self.misses = 0
-        self.no_owner_until = 0.0
+        self.owners: dict[str, Owner] = {}
+        self.listed: dict[tuple[str, str], ListedGrants] = {}
+        self.folder_depths: dict[Permission, int | None] = {}
 
-    def no_owner(self, now: float) -> None:
-        """Note that no instance has a location for a target. After a few of those it holds for the whole bucket."""
-        self.misses += 1
-        if self.misses >= MAX_MISSES:
-            self.no_owner_until = now + DENIAL_SECONDS
-
-    def may_hold(self, permission: Permission, target: Target, now: float) -> bool:
-        """Tell whether the caller's listed grants leave a chance that ``target`` is granted.
-
-        Without a list, or with an old one, there is always a chance. Whether a READ grant and a WRITE grant
-        together answer a READWRITE request is not documented, so both together count as a chance.
-        """
-        grants = self.grants
-        if grants is None or now >= self.grants_until:
-            return True
-        covering = [held for held, scope in grants if scope.covers(target)]
-        if permission == "READWRITE":
-            return "READWRITE" in covering or {"READ", "WRITE"} <= set(covering)
-        return any(permits(held, permission) for held in covering)
+    def owner(self, region: str, now: float) -> Owner | None:
+        """Return who was found to own the bucket; None where nobody was, or too long ago."""
+        owner = self.owners.get(region)
+        return owner if owner is not None and now < owner.until else None
 
 
-class Memory:
-    """What is remembered for one requester. Its methods are called with ``lock`` held.
+class DenialCache:
+    """The denials of single targets, oldest out first. ``limit`` is asked at each addition."""
 
-    ``label`` names the requester in messages: the ends of the access key id, nothing secret.
-    """
+    def __init__(self, limit: Callable[[], int]) -> None:
+        self._limit = limit
+        self._denials: dict[tuple[Permission, Target], Denial] = {}
+
+    def find(self, permission: Permission, target: Target, now: float) -> Denial | None:
+        """Return the denial that holds for just this target."""
+        denial = self._denials.get((permission, target))
+        return denial if denial is not None and now < denial.until else None
+
+    def add(self, permission: Permission, target: Target, denial: Denial) -> None:
+        """Remember a denial."""
+        self._denials.pop((permission, target), None)
+        while len(self._denials) >= self._limit():
+            _drop_oldest(self._denials)
+        self._denials[permission, target] = denial
+
+    def __len__(self) -> int:
+        return len(self._denials)
+
+
+def _drop_oldest(entries: dict[Any, Any]) -> None:
+    # Between the two steps another thread may add or drop one.
+    with suppress(StopIteration, RuntimeError):
+        entries.pop(next(iter(entries)), None)
+
+
+class CallerState:
+    """What is remembered for one caller. ``masked_key`` names the caller in messages: the ends of the access key id."""
 
     __slots__ = (
         "__weakref__",
+        "_breakers",
+        "_buckets",
+        "_rechecks",
         "account_id",
-        "buckets",
+        "calls",
         "credentials",
         "denials",
-        "flights",
-        "label",
-        "lock",
-        "outages",
-        "rechecks",
+        "instance_denials",
+        "masked_key",
+        "used_at",
     )
 
-    def __init__(self, lock: AbstractContextManager[Any], label: str, limit: int) -> None:
-        self.lock = lock
-        self.label = label
+    def __init__(self, masked_key: str, clock: Clock, max_credentials: int, max_denials: Callable[[], int]) -> None:
+        self.masked_key = masked_key
         self.account_id: str | None = None
-        self.credentials = CredentialCache(limit)
-        self.denials: dict[tuple[Permission, Target], Denial] = {}
-        self.buckets: dict[str, BucketFacts] = {}
-        self.flights: dict[FlightKey, Flight] = {}
-        self.outages: dict[str, Any] = {}  # by region, an Outage of :mod:`.outages`
-        self.rechecks: dict[tuple[Permission, GrantScope], tuple[float, set[Target]]] = {}
+        self.credentials = CredentialCache(max_credentials, clock)
+        self.denials = DenialCache(max_denials)
+        self.calls = SingleFlight()
+        # By account and region: there is no instance, or the caller may not call it.
+        self.instance_denials: dict[tuple[str, str], Denial] = {}
+        self.used_at = clock.monotonic()
+        self._buckets: dict[str, BucketState] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._rechecks: dict[tuple[Permission, GrantScope], tuple[float, dict[object, None]]] = {}
 
-    def warm(self, permission: Permission, target: Target, now: float) -> Vended | None:
-        """Return credentials that serve the request and need no thought. Takes the lock itself."""
-        with self.lock:
-            vended = self.credentials.find(permission, target, now)
-        if vended is None or now >= vended.refresh_at:
+    def bucket(self, name: str) -> BucketState:
+        """Return the state of a bucket, an empty one where it is new."""
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            if len(self._buckets) >= MAX_BUCKETS:
+                _drop_oldest(self._buckets)
+            bucket = self._buckets.setdefault(name, BucketState())
+        return bucket
+
+    def breaker(self, region: str) -> CircuitBreaker:
+        """Return the circuit breaker of a region."""
+        breaker = self._breakers.get(region)
+        return breaker if breaker is not None else self._breakers.setdefault(region, CircuitBreaker())
+
+    def instance_denial(
+        self, account_id: str, region: str, permission: Permission, target: Target, now: float
+    ) -> Denial | None:
+        """Return why one instance would refuse a target, if that is known without a call."""
+        denial = self.instance_denials.get((account_id, region))
+        if denial is not None and now < denial.until:
+            return denial
+        listed = self.bucket(target.bucket).listed.get((account_id, region))
+        if listed is None or now >= listed.until or not listed.excludes(permission, target):
             return None
-        vended.used_at = now
-        return vended
+        reason = f"None of the caller's grants ({self.masked_key}) in this bucket gives {permission} on {str(target)!r}"
+        return Denial("no grant", reason, listed.until, account_id, region)
 
-    @contextmanager
-    def flight(self, leader: object) -> Iterator[Flight]:
-        """Provide a flight that may :meth:`board` within the block, and end it with the block, whatever happens in it.
+    def take_recheck(
+        self, permission: Permission, scope: GrantScope, about: object, now: float, most: int = MAX_RECHECKS
+    ) -> bool:
+        """Take one of the looks at Access Grants that S3's refusals under ``scope`` may cause; False if none is left.
 
-        It exists before anybody can see it, so no interrupt finds it under a key and without an end.
+        There is one for each ``about``, a target say, and ``most`` within five minutes.
         """
-        mine = Flight(leader)
-        try:
-            yield mine
-        except ServiceFailure as failure:
-            mine.failure = failure
-            raise
-        finally:
-            with self.lock:
-                if mine.key is not None and self.flights.get(mine.key) is mine:
-                    del self.flights[mine.key]
-            mine.done.set_result(None)
-
-    def board(self, key: FlightKey, mine: Flight) -> Flight:
-        """Return the flight under ``key``: one that is under way, else ``mine``, which is then under way."""
-        mine.key = key
-        return self.flights.setdefault(key, mine)
-
-    def bucket(self, name: str) -> BucketFacts:
-        """Return the facts of a bucket, empty ones where it is new."""
-        facts = self.buckets.get(name)
-        if facts is None:
-            if len(self.buckets) >= MAX_BUCKETS:
-                del self.buckets[next(iter(self.buckets))]
-            facts = self.buckets[name] = BucketFacts()
-        return facts
-
-    def denial(self, permission: Permission, target: Target, now: float) -> Denial | None:
-        """Return the denial that is known to hold for the request, if any."""
-        facts = self.bucket(target.bucket)
-        if facts.denial is not None and now < facts.denial.until:
-            return facts.denial
-        known = self.denials.get((permission, target))
-        if known is not None and now < known.until:
-            return known
-        if facts.may_hold(permission, target, now):
-            return None
-        return Denial(
-            "no grant",
-            f"none of the grants the caller ({self.label}) has in this bucket gives {permission} on {str(target)!r}",
-            facts.grants_until,
-            *(facts.grants_at or ()),
-        )
-
-    def deny(self, permission: Permission, target: Target, denial: Denial) -> None:
-        """Remember a denial: of the whole bucket where it is about the instance or the caller, else of the target."""
-        facts = self.bucket(target.bucket)
-        # One instance's locations may hold some keys of a bucket and not others.
-        only_here = denial.kind == "no instance" and denial.account_id is None and facts.misses < MAX_MISSES
-        if denial.kind in ("no instance", "permission missing") and not only_here:
-            facts.denial = denial
-            return
-        self.denials.pop((permission, target), None)
-        if len(self.denials) >= MAX_DENIALS:
-            del self.denials[next(iter(self.denials))]
-        self.denials[permission, target] = denial
-
-    def may_recheck(self, permission: Permission, scope: GrantScope, target: Target, now: float) -> bool:
-        """Tell whether a 403 on ``target`` under ``scope`` shall ask Access Grants again, and note that it does."""
-        until, targets = self.rechecks.get((permission, scope), (0.0, set()))
+        until, taken = self._rechecks.get((permission, scope), (0.0, {}))
         if now >= until:
-            if len(self.rechecks) >= MAX_DENIALS:
-                self.rechecks.clear()
-            until, targets = self.rechecks[permission, scope] = (now + DENIAL_SECONDS, set())
-        if target in targets or len(targets) >= MAX_RECHECKS:
+            if len(self._rechecks) >= MAX_DENIALS:
+                self._rechecks.clear()
+            until, taken = self._rechecks[permission, scope] = (now + RECHECK_SECONDS, {})
+        if about in taken or len(taken) >= most:
             return False
-        targets.add(target)
+        taken[about] = None
         return True
 
 
-class Store:
-    """The memories of one provider, at most ``MAX_REQUESTERS``, least recently used out first.
+class CallerStates:
+    """The states of one provider's callers, at most ``MAX_CALLERS``, least recently used out first.
 
-    A memory is found by a keyed digest of the credentials, whose key exists in this process only: equal digests mean
+    A state is found by a keyed digest of the credentials, whose key exists in this process only: equal digests mean
     equal credentials, secret included, and nothing can be read from one.
     """
 
-    def __init__(self, privilege: str) -> None:
-        self.lock = leaf_lock()
+    def __init__(self, privilege: str, clock: Clock) -> None:
         self._digest_key = os.urandom(32)
-        self._limit = MAX_CREDENTIALS[privilege]
-        self._memories: OrderedDict[bytes, Memory] = OrderedDict()
-        # Those too that were forgotten here and are still in use somewhere.
-        self._made: weakref.WeakSet[Memory] = weakref.WeakSet()
-        in_forked_children(self, Store._abandon_flights)
+        self._clock = clock
+        self._max_credentials = MAX_CREDENTIALS[privilege]
+        self._states: OrderedDict[bytes, CallerState] = OrderedDict()
+        self._sweep_at = 0.0
 
-    def memory(self, digest: bytes, label: str) -> Memory:
-        """Return the memory of the requester with this digest, a new one at first."""
-        with self.lock:
-            memory = self._memories.get(digest)
-            if memory is None:
-                memory = self._memories[digest] = Memory(self.lock, label, self._limit)
-                self._made.add(memory)
-                if len(self._memories) > MAX_REQUESTERS:
-                    self._memories.popitem(last=False)
-            else:
-                self._memories.move_to_end(digest)
-            return memory
+    def get_or_create(self, digest: bytes, masked_key: str) -> CallerState:
+        """Return the state of the caller with this digest, a new one at first."""
+        now = self._clock.monotonic()
+        state = self._states.get(digest)
+        if state is None:
+            if now >= self._sweep_at:
+                self._sweep(now)
+            new = CallerState(masked_key, self._clock, self._max_credentials, self._max_denials)
+            state = self._states.setdefault(digest, new)
+        # Another thread may drop it meanwhile.
+        with suppress(KeyError):
+            self._states.move_to_end(digest)
+            while len(self._states) > MAX_CALLERS:
+                self._states.popitem(last=False)
+        state.used_at = now
+        return state
 
     def digest(self, credentials: FrozenCredentials) -> bytes:
         """Return the digest that stands for one set of frozen credentials."""
@@ -285,14 +265,22 @@ class Store:
         return keyed.digest()
 
     def forget(self, digest: bytes) -> None:
-        """Drop a requester whose credentials were rotated, with all that was vended to it."""
-        with self.lock:
-            self._memories.pop(digest, None)
+        """Drop a caller whose credentials were rotated, with all that was vended to it."""
+        self._states.pop(digest, None)
 
     def __len__(self) -> int:
-        return len(self._memories)
+        return len(self._states)
 
-    def _abandon_flights(self) -> None:
-        # In a forked child: what was under way goes on in the parent, and nobody here will ever end it.
-        for memory in self._made:
-            memory.flights.clear()
+    def _max_denials(self) -> int:
+        return max(MIN_DENIALS, MAX_DENIALS // max(1, len(self._states)))
+
+    def _sweep(self, now: float) -> None:
+        """Drop the callers that have nothing left: no credentials that live, and no denial that holds."""
+        self._sweep_at = now + DENIAL_SECONDS
+        wall = self._clock.wall()
+        for digest in list(self._states):
+            state = self._states.get(digest)
+            if state is None or state.used_at + DENIAL_SECONDS > now:
+                continue
+            if all(stored.expires_at <= wall for stored in state.credentials):
+                self._states.pop(digest, None)

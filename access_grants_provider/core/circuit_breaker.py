@@ -1,58 +1,53 @@
-"""What is remembered of an outage, so that a job that may go on without grants does not wait for each request anew."""
+"""An outage that is remembered, so that a job that may go on without grants does not wait for each request anew."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from ..exceptions import ServiceFailure
-from .caller_state import Memory
-from .io_requests import Ask, Rules
-from .service_errors import concerns_all
 
-__all__ = ["OUTAGE_SECONDS", "Outage", "end_outage", "note_failure", "spared"]
+__all__ = ["OPEN_SECONDS", "CircuitBreaker"]
 
-# An endpoint that swallows packets costs 60 s a try with botocore's defaults and five tries: 300 s for each request.
-# Within half a minute at most one request waits for that, and a grant is used again half a minute after the end of
-# the outage at the latest. It does not grow: who asks again is one request, so asking seldom spares nothing.
-OUTAGE_SECONDS = 30
+# With `fallback="always"` each request would wait out `timeout_seconds` on an endpoint that swallows packets. Within
+# half a minute about one request waits for that, and a grant is used again half a minute after the end of the outage at
+# the latest. It does not grow: one request probes, so probing seldom spares nothing.
+OPEN_SECONDS = 30
 
 
 class Outage(NamedTuple):
-    """Access Grants could not be asked in a region. Until ``until`` (epoch seconds) nobody tries again."""
+    """Access Grants could not be asked. ``until``: monotonic seconds."""
 
     until: float
-    kind: type[ServiceFailure]
-    text: str
+    failure: ServiceFailure
 
 
-def note_failure(memory: Memory, ask: Ask, failure: ServiceFailure, rules: Rules) -> None:
-    """Remember a failure that would meet every request alike, where requests go on without: ``fallback="always"``."""
-    if rules.config.fallback == "always" and concerns_all(failure):
-        with memory.lock:
-            memory.outages[_region(memory, ask)] = Outage(rules.clock() + OUTAGE_SECONDS, type(failure), str(failure))
+class CircuitBreaker:
+    """Remembers that Access Grants fails in one region, for one caller. Times are monotonic seconds, passed in."""
 
+    __slots__ = ("_outage",)
 
-def end_outage(memory: Memory, ask: Ask) -> None:
-    """Note that Access Grants has answered."""
-    with memory.lock:
-        memory.outages.pop(_region(memory, ask), None)
+    def __init__(self) -> None:
+        self._outage: Outage | None = None
 
+    def open_failure(self, now: float) -> ServiceFailure | None:
+        """Return the remembered failure while the circuit is open; None if this request should call or probe."""
+        outage = self._outage
+        if outage is None or now >= outage.until:
+            return None
+        again = outage.failure.again(f"S3 Access Grants is not called again for {outage.until - now:.0f} s")
+        assert isinstance(again, ServiceFailure)  # noqa: S101  what it is made from is one
+        return again
 
-def spared(memory: Memory, ask: Ask, now: float) -> ServiceFailure | None:
-    """Return the failure a request would only meet again; None where it shall ask. Called with the lock held.
+    def begin_probe(self, now: float) -> None:
+        """Keep the circuit open for the other requests while this one calls. Does nothing on a closed circuit."""
+        outage = self._outage
+        if outage is not None:
+            self._outage = outage._replace(until=now + OPEN_SECONDS)
 
-    Once the time is up, one request is told to ask and the time starts anew for the others, so they don't wait for it.
-    """
-    region = _region(memory, ask)
-    outage: Outage | None = memory.outages.get(region)
-    if outage is None:
-        return None
-    if now < outage.until:
-        return outage.kind(f"{outage.text} (not asked again until {outage.until - now:.0f} s from now)")
-    memory.outages[region] = outage._replace(until=now + OUTAGE_SECONDS)
-    return None
+    def record_failure(self, failure: ServiceFailure, now: float) -> None:
+        """Open the circuit."""
+        self._outage = Outage(now + OPEN_SECONDS, failure)
 
-
-def _region(memory: Memory, ask: Ask) -> str:
-    """Return where the request asks first: an outage of one region says nothing of another."""
-    return memory.bucket(ask.target.bucket).region or ask.region
+    def record_success(self) -> None:
+        """Close it: Access Grants has answered."""
+        self._outage = None

@@ -6,19 +6,28 @@ in the nested section ``s3_access_grants`` of the AWS profile; then its default 
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from ..exceptions import ConfigurationError
 from .results import Decision
 
-__all__ = ["CACHE_FOLDER_VARIABLE", "ENVIRONMENT_PREFIX", "PROFILE_SECTION", "AccessGrantsConfig", "load"]
+__all__ = [
+    "CACHE_FOLDER_VARIABLE",
+    "ENVIRONMENT_PREFIX",
+    "PROFILE_SECTION",
+    "AccessGrantsConfig",
+    "load",
+    "misspelt_settings",
+]
 
 ENVIRONMENT_PREFIX = "S3_ACCESS_GRANTS_"
 PROFILE_SECTION = "s3_access_grants"
+VARIABLE_STEM, PROFILE_STEM = "S3_ACCESS_GRANT", "s3_access_grant"
 # A place on this machine and no option: it has no argument, and is read where the cache on disk is made.
 CACHE_FOLDER_VARIABLE = ENVIRONMENT_PREFIX + "CACHE_FOLDER"
 
@@ -32,16 +41,12 @@ Listener = Callable[[Decision], object]
 MIN_DURATION_SECONDS, MAX_DURATION_SECONDS = 900, 43200
 MAX_AUDIT_CONTEXT = 2048
 
-CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "fallback": (("denied", "always", "never"), "one of 'denied', 'always', 'never'"),
-    "privilege": (("Default", "Minimal"), "one of 'Default', 'Minimal'"),
-    "cache": (("memory", "disk"), "one of 'memory', 'disk'"),
-}
+MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 1, 300
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, kw_only=True)
 class AccessGrantsConfig:
-    """The options of one provider, checked. Every wrong value raises :class:`ConfigurationError`.
+    """The options of one provider, checked. Every wrong name or value raises :class:`ConfigurationError`.
 
     ``fallback``: ``"denied"`` signs with the caller's own credentials where no grant allows the request,
     ``"always"`` also where Access Grants fails or can't be reached, ``"never"`` raises instead.
@@ -50,8 +55,10 @@ class AccessGrantsConfig:
     ``privilege``: ``"Default"`` (credentials for the grant's scope) or ``"Minimal"`` (for the target only).
     ``audit_context``: text of at most 2048 characters for CloudTrail.
     ``endpoint_url``: where S3 Control answers (a VPC endpoint, a local server); None is AWS.
-    ``cache``: ``"memory"``.
-    ``on_decision``: called with the :class:`Decision` on each request, in the thread that makes it.
+    ``timeout_seconds``: 1 to 300, how long the control calls of one decision may take together, 20 unless given. What
+    the service's rate limit costs comes on top, two minutes at most.
+    ``cache``: ``"memory"``, or ``"disk"``, shared by the processes of one user on one machine.
+    ``on_decision``: called with the :class:`Decision` on each request, in the thread that makes it. No coroutine.
     """
 
     fallback: Fallback = "denied"
@@ -60,63 +67,100 @@ class AccessGrantsConfig:
     privilege: Privilege = "Default"
     audit_context: str | None = None
     endpoint_url: str | None = None
+    timeout_seconds: float = 20.0
     cache: Cache = "memory"
     on_decision: Listener | None = None
 
-    def __init__(
-        self,
-        *,
-        fallback: Fallback = "denied",
-        account_id: str | None = None,
-        duration_seconds: int | None = None,
-        privilege: Privilege = "Default",
-        audit_context: str | None = None,
-        endpoint_url: str | None = None,
-        cache: Cache = "memory",
-        on_decision: Listener | None = None,
-        **unknown: NoReturn,
-    ) -> None:
-        """Check and freeze the options."""
-        name: str
-        value: object
-        for name, value in unknown.items():
-            raise ConfigurationError(f"unknown option {name}={value!r}; the options are {', '.join(NAMES)}")
-        given = locals()
-        for name in NAMES:
-            object.__setattr__(self, name, given[name])
-        self._check()
+    def __new__(cls, **options: Any) -> AccessGrantsConfig:
+        """Refuse unknown names with this package's error, before ``__init__`` would raise a TypeError."""
+        for name, value in options.items():
+            if name not in NAMES:
+                raise ConfigurationError(f"unknown option {name}={value!r}{_did_you_mean(name)}", hint=ALL_OPTIONS)
+        return super().__new__(cls)
 
-    def _check(self) -> None:
-        for name, (choices, allowed) in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise _refused(name, getattr(self, name), allowed)
-        if self.account_id is not None and not (
-            isinstance(self.account_id, str) and re.fullmatch(r"[0-9]{12}", self.account_id)
-        ):
-            raise _refused("account_id", self.account_id, "a text of 12 digits")
-        if self.duration_seconds is not None and (
-            type(self.duration_seconds) is not int
-            or not MIN_DURATION_SECONDS <= self.duration_seconds <= MAX_DURATION_SECONDS
-        ):
-            raise _refused(
-                "duration_seconds",
-                self.duration_seconds,
-                f"a whole number of seconds from {MIN_DURATION_SECONDS} to {MAX_DURATION_SECONDS}",
-            )
-        if self.audit_context is not None and not (
-            isinstance(self.audit_context, str) and 0 < len(self.audit_context) <= MAX_AUDIT_CONTEXT
-        ):
-            raise _refused("audit_context", self.audit_context, f"a text of 1 to {MAX_AUDIT_CONTEXT} characters")
-        if self.endpoint_url is not None and not _is_url(self.endpoint_url):
-            raise _refused("endpoint_url", self.endpoint_url, "a URL such as 'https://host' or 'http://host:port'")
-        if self.on_decision is not None and not callable(self.on_decision):
-            raise _refused("on_decision", self.on_decision, "a callable that takes one Decision")
+    def __post_init__(self) -> None:
+        for name, (is_allowed, allowed) in RULES.items():
+            value = getattr(self, name)
+            if not is_allowed(value):
+                raise ConfigurationError(f"{name}={value!r} is not allowed; it must be {allowed}")
+
+    @property
+    def raises_on_denial(self) -> bool:
+        """Whether a request that no grant allows is refused rather than signed as the caller."""
+        return self.fallback == "never"
+
+    @property
+    def continues_on_failure(self) -> bool:
+        """Whether a request is signed as the caller where Access Grants fails."""
+        return self.fallback == "always"
 
 
 # A name or an address, without user and password: those would end up in errors and logs.
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
-NAMES = tuple(field.name for field in fields(AccessGrantsConfig))
+
+def _is_url(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    host = parts.netloc if port is None else parts.netloc.removesuffix(f":{port}")
+    return parts.scheme in ("http", "https") and HOST.fullmatch(host) is not None
+
+
+def _is_number(value: object, low: float, high: float, *kinds: type) -> bool:
+    # type(): a bool is an int.
+    return type(value) in kinds and low <= value <= high  # type: ignore[operator]
+
+
+def _is_listener(value: object) -> bool:
+    """Tell whether something can be called and is no coroutine function, whose result nothing would await."""
+    # Of a functools.partial the function, of an object the method behind its call.
+    functions = (value, getattr(value, "func", None), getattr(value, "__call__", None))  # noqa: B004
+    return callable(value) and not any(inspect.iscoroutinefunction(function) for function in functions)
+
+
+# Each option's rule: whether a value is allowed, and what is.
+RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "fallback": (lambda value: value in ("denied", "always", "never"), "one of 'denied', 'always', 'never'"),
+    "account_id": (
+        lambda value: value is None or (isinstance(value, str) and bool(re.fullmatch(r"[0-9]{12}", value))),
+        "a text of 12 digits",
+    ),
+    "duration_seconds": (
+        lambda value: value is None or _is_number(value, MIN_DURATION_SECONDS, MAX_DURATION_SECONDS, int),
+        f"a whole number of seconds from {MIN_DURATION_SECONDS} to {MAX_DURATION_SECONDS}",
+    ),
+    "privilege": (lambda value: value in ("Default", "Minimal"), "one of 'Default', 'Minimal'"),
+    "audit_context": (
+        lambda value: value is None or (isinstance(value, str) and 0 < len(value) <= MAX_AUDIT_CONTEXT),
+        f"a text of 1 to {MAX_AUDIT_CONTEXT} characters",
+    ),
+    "endpoint_url": (
+        lambda value: value is None or _is_url(value),
+        "a URL such as 'https://host' or 'http://host:port'",
+    ),
+    "timeout_seconds": (
+        lambda value: _is_number(value, MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, int, float),
+        f"a number of seconds from {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}",
+    ),
+    "cache": (lambda value: value in ("memory", "disk"), "one of 'memory', 'disk'"),
+    "on_decision": (
+        lambda value: value is None or _is_listener(value),
+        "a callable that takes one Decision, and no coroutine function",
+    ),
+}
+NAMES = tuple(RULES)
+# Those that can be written down.
+TEXT_NAMES = tuple(name for name in NAMES if name != "on_decision")
+ALL_OPTIONS = f"The options are {', '.join(NAMES)}"
+NUMBERS: Mapping[str, tuple[str, Callable[[str], float]]] = {
+    "duration_seconds": (r"[0-9]+", int),
+    "timeout_seconds": (r"[0-9]+(\.[0-9]+)?", float),
+}
 
 
 def load(
@@ -174,12 +218,13 @@ def _from_profile(profile: Mapping[str, Any]) -> dict[str, Any]:
 
 def _from_text(name: str, text: str, where: str) -> tuple[str, Any]:
     """Turn an option's text into its value, and check it alone so that an error can say where it stands."""
-    if name not in NAMES or name == "on_decision":
-        allowed = ", ".join(known for known in NAMES if known != "on_decision")
-        raise ConfigurationError(f"{where}: unknown option {name!r}; the options are {allowed}")
+    if name not in TEXT_NAMES:
+        options = f"The options are {', '.join(TEXT_NAMES)}"
+        raise ConfigurationError(f"{where}: unknown option {name!r}{_did_you_mean(name)}", hint=options)
     value: Any = text
-    if name == "duration_seconds" and re.fullmatch(r"[0-9]+", text):
-        value = int(text)
+    form, read = NUMBERS.get(name, ("", float))
+    if form and re.fullmatch(form, text):
+        value = read(text)
     try:
         AccessGrantsConfig(**{name: value})
     except ConfigurationError as error:
@@ -187,17 +232,28 @@ def _from_text(name: str, text: str, where: str) -> tuple[str, Any]:
     return name, value
 
 
-def _is_url(text: object) -> bool:
-    if not isinstance(text, str):
-        return False
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    host = parts.netloc if port is None else parts.netloc.removesuffix(f":{port}")
-    return parts.scheme in ("http", "https") and HOST.fullmatch(host) is not None
+def _did_you_mean(name: str, known: Iterable[str] = NAMES) -> str:
+    # Needed for a mistake alone; importing it takes a millisecond.
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name, known, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
-def _refused(name: str, value: object, allowed: str) -> ConfigurationError:
-    return ConfigurationError(f"{name}={value!r} is not allowed; it must be {allowed}")
+def misspelt_settings(environ: Mapping[str, str], profile: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each setting that looks as if it was meant for this package and is read by nobody.
+
+    That is a variable ``S3_ACCESS_GRANT…`` with a misspelt prefix, and a key of the profile beside the section.
+    """
+    variables = [ENVIRONMENT_PREFIX + name.upper() for name in TEXT_NAMES] + [CACHE_FOLDER_VARIABLE]
+    sentences = [
+        f"The environment variable {name} is not read{_did_you_mean(name, variables)}"
+        for name in environ
+        if name.startswith(VARIABLE_STEM) and not name.startswith(ENVIRONMENT_PREFIX)
+    ]
+    for key in profile:
+        if key.startswith(PROFILE_STEM) and key != PROFILE_SECTION:
+            option = key.removeprefix(PROFILE_SECTION).strip("_")
+            meant = f"an indented line '{option} = …'" if option in TEXT_NAMES else "an indented line for each option"
+            sentences.append(f"The key {key} of the AWS profile is not read. Write {meant} below '{PROFILE_SECTION} ='")
+    return sentences

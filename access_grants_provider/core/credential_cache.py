@@ -1,19 +1,26 @@
 """Which stored credentials serve a request, and until when.
 
-Pure data structures: no lock and no clock of their own. Times are seconds since the epoch and always passed in.
+No lock. A lock that a thread holds when a signal handler, a collected object's ``__del__`` or a fork comes in makes
+other threads wait for whatever that code does, and code that waits for those threads then never ends. So each change
+here is one step that the interpreter does not divide (a dict's or a list's own method), and a reader finds something
+usable after each of them. The price of a race is credentials vended once more, never wrong ones.
+
+``Expiration`` is a time of the wall clock, so times here are seconds since the epoch; the sweep goes by the monotonic
+clock.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from heapq import nsmallest
 from typing import Any
 
+from .clock import Clock
 from .scopes import GrantScope, Permission, Target
 
-__all__ = ["CredentialCache", "Vended"]
+__all__ = ["ADVISORY_SECONDS", "ADVISORY_SHARE", "CredentialCache", "StoredCredentials"]
 
 # The windows botocore's RefreshableCredentials has, scaled down for short lives: GetDataAccess may vend for
 # 15 minutes, which botocore's own 15 minutes would put into the advisory window from birth.
@@ -31,68 +38,70 @@ SERVED_BY: dict[Permission, tuple[Permission, ...]] = {
 }
 
 
-class Vended:
+class StoredCredentials:
     """One set of vended credentials, what it may be used for and until when.
 
-    ``signer`` is what the edge puts into a request to have it signed; the core never looks into it.
-    ``refresh_at``: from here on one caller renews them and the others go on (advisory window). ``renew_at``: from
-    here on they are not used any more (mandatory window). ``expires_at``: the ``Expiration`` of the answer.
-    ``recalled``: another process was vended them. ``fell_short_of``: for how many seconds they were to be good when
-    they were vended (presigned URLs) and are not, for none live that long.
+    ``credentials`` is what the edge puts into a request to have it signed; the core never looks into it.
+    ``advisory_refresh_at``: from here on one caller renews them and the others go on. ``mandatory_refresh_at``: from
+    here on they are not used any more. ``expires_at``: the ``Expiration`` of the answer. ``vended_at``: when this or
+    another process was given them. ``unmet_lifetime``: for how many seconds they were to be good when they were vended
+    (presigned URLs) and are not, for none live that long. All but that one are seconds since the epoch.
     """
 
     # By hand, not by dataclass, which would take a millisecond of the import to make it.
     __slots__ = (
         "account_id",
+        "advisory_refresh_at",
+        "credentials",
         "expires_at",
-        "fell_short_of",
+        "from_other_process",
+        "mandatory_refresh_at",
         "permission",
-        "recalled",
-        "refresh_at",
         "region",
-        "renew_at",
         "scope",
-        "signer",
+        "unmet_lifetime",
         "used_at",
+        "vended_at",
     )
 
     def __init__(
         self,
         permission: Permission,
         scope: GrantScope,
-        signer: Any,
+        credentials: Any,
         *,
         account_id: str,
         region: str,
         expiration: datetime,
         now: float,
-        recalled: bool = False,
-        fell_short_of: float = 0,
+        from_other_process: bool = False,
+        unmet_lifetime: float = 0,
     ) -> None:
         """Make a record of credentials that were vended ``now`` and end at ``expiration`` (an aware time)."""
         self.permission = permission
         self.scope = scope
-        self.signer = signer
+        self.credentials = credentials
         self.account_id = account_id
         self.region = region
         self.expires_at = expiration.timestamp()
         life = self.expires_at - now
-        self.refresh_at = self.expires_at - min(ADVISORY_SECONDS, life * ADVISORY_SHARE)
-        self.renew_at = self.expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE)
+        self.advisory_refresh_at = self.expires_at - min(ADVISORY_SECONDS, life * ADVISORY_SHARE)
+        self.mandatory_refresh_at = self.expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE)
+        self.vended_at = now
         self.used_at = now
-        self.recalled = recalled
-        self.fell_short_of = fell_short_of
+        self.from_other_process = from_other_process
+        self.unmet_lifetime = unmet_lifetime
 
-    def lasts(self, lasting: float, now: float) -> bool:
-        """Tell whether they are good for so many seconds from ``now``, or as long as can be had.
+    def is_valid_for(self, seconds: float, now: float) -> bool:
+        """Tell whether they are good for so many seconds from ``now``, or for as long as can be had.
 
         What did not get that long when it was asked for would not get it a moment later either: so the next attempt is
         that of the renewal.
         """
-        return now + lasting <= self.expires_at or (lasting <= self.fell_short_of and now < self.refresh_at)
+        return now + seconds <= self.expires_at or (seconds <= self.unmet_lifetime and now < self.advisory_refresh_at)
 
     def __repr__(self) -> str:
-        return f"<Vended {self.permission} on {str(self.scope)!r} until {self.expires_at}>"
+        return f"<StoredCredentials {self.permission} on {str(self.scope)!r} until {self.expires_at}>"
 
 
 class PrefixIndex:
@@ -101,60 +110,77 @@ class PrefixIndex:
     The prefixes are kept in order. All prefixes of a key sort at or before it, and whatever lies between the
     longest of them and the key starts with that prefix too; so the search looks at the nearest name before
     the key and, where it is no prefix, goes on with what the two have in common.
+
+    ``_names`` only ever grows, and is exchanged as a whole: a search that has begun never meets an index that is gone.
+    It may hold names whose credentials were removed, and a name twice.
     """
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        self._credentials: dict[str, Vended] = {}
+        self._stored: dict[str, StoredCredentials] = {}
 
-    def longest(self, key: str) -> Vended | None:
+    def longest(self, key: str) -> StoredCredentials | None:
         """Return the credentials of the longest stored prefix that ``key`` starts with."""
         names = self._names
         end = bisect_right(names, key)
         while end:
             name = names[end - 1]
             if key.startswith(name):
-                return self._credentials[name]
-            key = key[: _shared_length(key, name)]
+                stored = self._stored.get(name)
+                if stored is not None or not name:
+                    return stored
+                # Removed. Every shorter prefix of the key is one of this, too.
+                key = name[:-1]
+            else:
+                key = key[: _shared_length(key, name)]
             end = bisect_right(names, key, 0, end - 1)
         return None
 
-    def get(self, prefix: str) -> Vended | None:
+    def get(self, prefix: str) -> StoredCredentials | None:
         """Return what is stored for exactly ``prefix``."""
-        return self._credentials.get(prefix)
+        return self._stored.get(prefix)
 
-    def put(self, prefix: str, vended: Vended) -> None:
+    def put(self, prefix: str, stored: StoredCredentials) -> None:
         """Store, in place of what was there."""
-        # In this order, whoever comes in between finds no name without credentials.
-        known = prefix in self._credentials
-        self._credentials[prefix] = vended
+        known = prefix in self._stored
+        self._stored[prefix] = stored
         if not known:
-            self._names.insert(bisect_left(self._names, prefix), prefix)
+            insort(self._names, prefix)
 
     def remove(self, prefix: str) -> None:
-        """Forget a prefix that is stored."""
-        del self._names[bisect_left(self._names, prefix)]
-        del self._credentials[prefix]
+        """Forget a prefix. Its name goes with the next :meth:`keep`."""
+        self._stored.pop(prefix, None)
 
-    def keep(self, wanted: Callable[[Vended], bool]) -> None:
-        """Forget all but the wanted, in one pass."""
-        kept = {prefix: one for prefix, one in self._credentials.items() if wanted(one)}
-        self._names = [name for name in self._names if name in kept]
-        self._credentials = kept
+    def keep(self, wanted: Callable[[StoredCredentials], bool]) -> None:
+        """Forget all but the wanted."""
+        for prefix in list(self._stored):
+            stored = self._stored.get(prefix)
+            if stored is not None and not wanted(stored):
+                self._stored.pop(prefix, None)
+        self._names = names = sorted(self._stored)
+        # What another thread stored meanwhile, and whose name it put into the old list: `put` stores first, so here it
+        # is seen.
+        present = set(names)
+        for prefix in list(self._stored):
+            if prefix not in present:
+                insort(names, prefix)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._stored)
 
-    def __iter__(self) -> Iterator[Vended]:
-        return iter(self._credentials.values())
+    def __iter__(self) -> Iterator[StoredCredentials]:
+        for prefix in list(self._stored):
+            stored = self._stored.get(prefix)
+            if stored is not None:
+                yield stored
 
 
-def _shared_length(one: str, other: str) -> int:
+def _shared_length(left: str, right: str) -> int:
     """Return how many leading characters two texts share, by halving: slices compare in C, characters don't."""
-    low, high = 0, min(len(one), len(other))
+    low, high = 0, min(len(left), len(right))
     while low < high:
         middle = (low + high + 1) // 2
-        if one.startswith(other[low:middle], low):
+        if left.startswith(right[low:middle], low):
             low = middle
         else:
             high = middle - 1
@@ -162,19 +188,18 @@ def _shared_length(one: str, other: str) -> int:
 
 
 class CredentialCache:
-    """The vended credentials of one requester, at most ``limit``, least recently used out first.
+    """The vended credentials of one caller, about ``limit`` at most, least recently used out first."""
 
-    Not safe for threads by itself: its owner holds a lock around each call.
-    """
-
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
-        self._objects: dict[tuple[Permission, str, str], Vended] = {}
+        self._clock = clock
+        self._objects: dict[tuple[Permission, str, str], StoredCredentials] = {}
         self._prefixes: dict[tuple[Permission, str], PrefixIndex] = {}
-        self._count = 0
+        # What was added since the last sweep counts as new, whatever it replaced: exact only after a sweep.
+        self._at_most = 0
         self._sweep_at = 0.0
 
-    def find(self, permission: Permission, target: Target, now: float = 0.0) -> Vended | None:
+    def find(self, permission: Permission, target: Target, now: float) -> StoredCredentials | None:
         """Return the credentials of the nearest scope that covers ``target``.
 
         A key's own grant comes before a prefix, a longer prefix before a shorter one, and the permission asked for
@@ -186,19 +211,27 @@ class CredentialCache:
             if self._objects and not is_prefix:
                 exact = self._objects.get((held, bucket, key))
                 if exact is not None:
-                    if now < exact.renew_at:
+                    if now < exact.mandatory_refresh_at:
                         return exact
                     stale = stale or exact
             index = self._prefixes.get((held, bucket))
             if index is not None:
                 nearest = index.longest(key)
                 if nearest is not None:
-                    if now < nearest.renew_at:
+                    if now < nearest.mandatory_refresh_at:
                         return nearest
                     stale = stale or nearest
         return stale
 
-    def exact(self, permission: Permission, scope: GrantScope) -> Vended | None:
+    def get_fresh(self, permission: Permission, target: Target, now: float) -> StoredCredentials | None:
+        """Return credentials that serve the request and need no thought: before their advisory window."""
+        stored = self.find(permission, target, now)
+        if stored is None or now >= stored.advisory_refresh_at:
+            return None
+        stored.used_at = now
+        return stored
+
+    def exact(self, permission: Permission, scope: GrantScope) -> StoredCredentials | None:
         """Return the credentials that are kept for just this scope and permission."""
         bucket, key, is_prefix = scope
         if not is_prefix:
@@ -206,59 +239,60 @@ class CredentialCache:
         index = self._prefixes.get((permission, bucket))
         return None if index is None else index.get(key)
 
-    def add(self, vended: Vended, now: float) -> None:
-        """Keep ``vended`` in place of what is there for the same scope and permission."""
-        bucket, key, is_prefix = vended.scope
+    def add(self, stored: StoredCredentials) -> None:
+        """Keep ``stored`` in place of what is there for the same scope and permission."""
+        bucket, key, is_prefix = stored.scope
         if is_prefix:
-            index = self._prefixes.setdefault((vended.permission, bucket), PrefixIndex())
-            self._count += index.get(key) is None
-            index.put(key, vended)
+            place = (stored.permission, bucket)
+            index = self._prefixes.get(place)
+            if index is None:
+                index = self._prefixes.setdefault(place, PrefixIndex())
+            self._at_most += index.get(key) is None
+            index.put(key, stored)
         else:
-            place = (vended.permission, bucket, key)
-            self._count += place not in self._objects
-            self._objects[place] = vended
-        if self._count > self._limit or now >= self._sweep_at:
-            self._make_room(now, vended)
+            self._at_most += (stored.permission, bucket, key) not in self._objects
+            self._objects[stored.permission, bucket, key] = stored
+        if self._at_most > self._limit or self._clock.monotonic() >= self._sweep_at:
+            self._make_room(stored)
 
-    def drop(self, vended: Vended) -> None:
+    def drop(self, stored: StoredCredentials) -> None:
         """Forget exactly this record; a newer one for the same scope stays."""
-        bucket, key, is_prefix = vended.scope
+        bucket, key, is_prefix = stored.scope
+        if self.exact(stored.permission, stored.scope) is not stored:
+            return
         if is_prefix:
-            index = self._prefixes.get((vended.permission, bucket))
-            if index is None or index.get(key) is not vended:
-                return
-            index.remove(key)
-            if not index:
-                del self._prefixes[vended.permission, bucket]
+            self._prefixes[stored.permission, bucket].remove(key)
         else:
-            place = (vended.permission, bucket, key)
-            if self._objects.get(place) is not vended:
-                return
-            del self._objects[place]
-        self._count -= 1
+            self._objects.pop((stored.permission, bucket, key), None)
 
-    def __iter__(self) -> Iterator[Vended]:
-        yield from self._objects.values()
-        for index in self._prefixes.values():
+    def __iter__(self) -> Iterator[StoredCredentials]:
+        for place in list(self._objects):
+            stored = self._objects.get(place)
+            if stored is not None:
+                yield stored
+        for index in list(self._prefixes.values()):
             yield from index
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._objects) + sum(len(index) for index in list(self._prefixes.values()))
 
-    def _make_room(self, now: float, newest: Vended) -> None:
-        self._sweep_at = now + SWEEP_SECONDS
-        leaving = {id(one) for one in self if one.expires_at <= now}
-        surplus = self._count - len(leaving) - self._limit
+    def _make_room(self, newest: StoredCredentials) -> None:
+        self._sweep_at = self._clock.monotonic() + SWEEP_SECONDS
+        now = self._clock.wall()
+        leaving = {id(stored) for stored in self if stored.expires_at <= now}
+        surplus = len(self) - len(leaving) - self._limit
         if surplus > 0:
             surplus += int(self._limit * EVICTED_SHARE)
-            candidates = (one for one in self if one is not newest and id(one) not in leaving)
-            leaving.update(map(id, nsmallest(surplus, candidates, key=lambda one: one.used_at)))
-        if not leaving:
-            return
-        # In one pass: dropping them one by one from the ordered names takes seconds where there are 100,000.
-        self._objects = {place: one for place, one in self._objects.items() if id(one) not in leaving}
-        for place, index in list(self._prefixes.items()):
-            index.keep(lambda one: id(one) not in leaving)
-            if not index:
-                del self._prefixes[place]
-        self._count = len(self._objects) + sum(map(len, self._prefixes.values()))
+            candidates = (stored for stored in self if stored is not newest and id(stored) not in leaving)
+            leaving.update(map(id, nsmallest(surplus, candidates, key=lambda stored: stored.used_at)))
+        if leaving:
+            for place in list(self._objects):
+                if id(self._objects.get(place)) in leaving:
+                    self._objects.pop(place, None)
+            for bucket in list(self._prefixes):
+                index = self._prefixes.get(bucket)
+                if index is not None:
+                    index.keep(lambda stored: id(stored) not in leaving)
+                    if not index:
+                        self._prefixes.pop(bucket, None)
+        self._at_most = len(self)

@@ -1,6 +1,17 @@
-"""Asking Access Grants: in which region, in whose account, and what its answer means.
+"""Where a request is granted: in which region, by whose instance, and what the caller may have there.
 
-Generators of the same kind as in :mod:`.flow`, which uses them.
+The order of the calls for one request, each left out where its answer is known:
+
+1. STS GetCallerIdentity, for the caller's account;
+2. GetDataAccess of the bucket owner's instance if that is known, else of the caller's own (with ``InstanceScope=ALL``,
+   where botocore has it, of those shared with the caller too);
+3. after a "no": HeadBucket, for the bucket's region, and 2. again if it is another;
+4. GetAccessGrantsInstanceForPrefix, and GetDataAccess of the owner it names;
+5. ListCallerAccessGrants of each instance that said "no grant", so that the next keys need no call.
+
+Nobody outside AWS knows whether 4. answers by the bucket's account and region, or only where a location holds the very
+prefix. An owner that it names is the bucket's under both readings, so that is remembered. That it names none is
+remembered for the target alone.
 """
 
 from __future__ import annotations
@@ -11,203 +22,262 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..exceptions import MalformedAnswer
-from .caller_state import DENIAL_SECONDS, BucketFacts, Denial, Memory
-from .credential_cache import Vended
-from .cross_process import shared
-from .get_data_access import Found, account_in, ask_account, is_account, purpose_of, searches_everywhere
-from .io_requests import Ask, BucketRegion, CallerAccount, FindInstance, ListGrants, Page, Rules, Step, Wait
-from .scopes import PERMISSIONS, GrantScope, MalformedScope, permits
-from .service_errors import WHO_ANSWERS, refusal, same_failure, translated
-from .single_flight import learn_depth
+from .caller_state import (
+    DENIAL_SECONDS,
+    INSTANCE_SECONDS,
+    LIST_SECONDS,
+    REGION_SECONDS,
+    CallerState,
+    ListedGrants,
+    Owner,
+)
+from .control_calls import CallBudget, control_call, wait_for
+from .flow_context import FlowContext
+from .get_data_access import (
+    Vended,
+    account_in,
+    get_data_access,
+    is_account,
+    purpose_of,
+    searches_shared_instances,
+)
+from .io_requests import BucketRegion, CallerAccount, FindInstance, GrantPage, GrantRequest, ListGrants, Step
+from .scopes import PERMISSIONS, GrantScope, MalformedScope, Permission
+from .service_errors import Denial, DenialKind, Purpose, denial_kind
 
-__all__ = [
-    "bucket_region",
-    "caller_account",
-    "instance_owner",
-    "may_look_up",
-    "vend",
-]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Discovery", "known_denial"]
 
 # 1,000 grants a page. Whoever has more in one bucket is asked for key by key rather than listed at length.
 MAX_PAGES = 10
+# Of two denials the one that tells more about what to do.
+TELLING: dict[DenialKind, int] = {"no instance": 0, "no grant": 1, "permission missing": 2}
+
+NO_LOCATION = "No S3 Access Grants instance in {region} is responsible for {target!r}"
 
 
-def vend(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
-    """Get the credentials ``ask`` needs, and remember the answer: credentials or a denial.
+def known_denial(state: CallerState, request: GrantRequest, context: FlowContext) -> Denial | None:
+    """Return the denial that a request would meet, if that is known without a call.
 
-    ``stale`` are the credentials they are to replace, if any. Raises :class:`ServiceFailure`; then nothing is kept.
+    It is ``provisional`` where GetAccessGrantsInstanceForPrefix might still name an instance for this very target.
     """
-    if rules.config.cache != "disk":
-        return _ask(memory, ask, rules, stale)
-    return shared(memory, ask, rules, stale, lambda: _ask(memory, ask, rules, stale))
-
-
-def _ask(memory: Memory, ask: Ask, rules: Rules, stale: Vended | None) -> Found:
-    with memory.lock:
-        facts = memory.bucket(ask.target.bucket)
-    found = yield from _search(memory, facts, ask, rules)
-    if isinstance(found, Denial):
-        if found.kind == "no grant" and rules.clock() >= facts.grants_until:
-            yield from _learn_grants(found, memory, facts, ask, rules)
-        with memory.lock:
-            memory.deny(ask.permission, ask.target, found)
-        return found
-    with memory.lock:
-        memory.credentials.add(found, rules.clock())
-        learn_depth(memory, ask.permission, found.scope, rules)
-        if stale is not None and _replaces(found, stale, rules.clock()):
-            memory.credentials.drop(stale)
-    logger.info("%s was vended %s on %r for %s", memory.label, found.permission, str(found.scope), ask.operation)
-    return found
-
-
-def _replaces(found: Vended, stale: Vended, now: float) -> bool:
-    """Tell whether an old record must go: its time is up, or it would be found before a grant that does all it did."""
-    serves_all = found.scope.covers(stale.scope) and permits(found.permission, stale.permission)
-    return now >= stale.renew_at or (serves_all and found.scope != stale.scope)
-
-
-def _search(memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
-    """Ask where the answer most probably is, and look further only after a no."""
-    region = facts.region or ask.region
-    found = yield from _ask_in(region, memory, facts, ask, rules)
-    if isinstance(found, Denial) and rules.clock() >= facts.region_until:
-        actual = yield from bucket_region(ask.target.bucket, region)
-        facts.region_until = rules.clock() + DENIAL_SECONDS
-        if actual is not None:
-            facts.region = actual
-            if actual != region:
-                region = actual
-                found = yield from _ask_in(region, memory, facts, ask, rules)
-        else:
-            unknown = f"whether bucket {ask.target.bucket!r} is in another region could not be found out"
-            found = found._replace(reason=f"{found.reason} ({unknown})")
-    if isinstance(found, Denial) and found.account_id is not None and may_look_up(region, facts, rules):
-        # An instance may be shared by its resource policy alone, where InstanceScope=ALL does not reach.
-        found = yield from _ask_owner(found, region, memory, facts, ask, rules)
-    return found
-
-
-def may_look_up(region: str, facts: BucketFacts, rules: Rules) -> bool:
-    """Tell whether the bucket's instance may be somebody else's, and has not been looked for in vain just now."""
-    return rules.config.account_id is None and region not in facts.accounts and rules.clock() >= facts.no_owner_until
-
-
-def _ask_in(region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
-    """Ask the instance of one region with the fewest calls."""
-    account_id = rules.config.account_id or facts.accounts.get(region)
-    if account_id is None:
-        account_id = yield from caller_account(memory, region, rules, purpose_of(ask))
-        if not rules.knows_everywhere():
-            owner = yield from instance_owner(account_id, region, memory, ask, rules)
-            if isinstance(owner, Denial):
-                return owner
-            account_id = facts.accounts[region] = owner
-    return (yield from ask_account(account_id, region, memory, ask, rules))
-
-
-def _ask_owner(denial: Denial, region: str, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules) -> Found:
-    """After a no of the caller's own and the shared instances, ask the bucket's owner if that is somebody else."""
-    caller = yield from caller_account(memory, region, rules, purpose_of(ask))
-    owner = yield from instance_owner(caller, region, memory, ask, rules)
-    if isinstance(owner, Denial):
-        return denial if denial.kind == "no grant" else owner
-    facts.accounts[region] = owner
-    if owner == caller:
-        return denial
-    return (yield from ask_account(owner, region, memory, ask, rules))
-
-
-def caller_account(memory: Memory, region: str, rules: Rules, purpose: str) -> Generator[Step, Any, str]:
-    """Return the requester's account; however many buckets are cold at once, STS is asked once.
-
-    ``purpose`` says in an error what the account is wanted for: ``"for READ on 's3://b/k' (GetObject)"``.
-    """
-    while memory.account_id is None:
-        with memory.flight(rules.who()) as mine:
-            with memory.lock:
-                flight = memory.board((rules.lane, "account"), mine)
-            if flight is mine or flight.leader == mine.leader:
-                memory.account_id = yield from _ask_sts(memory, region, purpose)
-                break
-        yield Wait(flight)
-        if flight.failure is not None:
-            raise same_failure(flight.failure, "another request")
-    return memory.account_id
-
-
-def _ask_sts(memory: Memory, region: str, purpose: str) -> Generator[Step, Any, str]:
-    try:
-        answer = yield CallerAccount(region)
-    except (ClientError, BotoCoreError) as error:
-        raise translated(error, "sts:GetCallerIdentity", region, memory.label, purpose) from error
-    if not is_account(answer):
-        asked = f"sts:GetCallerIdentity in {region} {purpose}, asked as {memory.label},"
-        raise MalformedAnswer(f"{asked} answered with the account {answer!r}; {WHO_ANSWERS}")
-    return str(answer)
-
-
-def instance_owner(
-    caller: str, region: str, memory: Memory, ask: Ask, rules: Rules
-) -> Generator[Step, Any, str | Denial]:
-    """Return the account of the bucket's instance; the caller's own where the caller may not look it up."""
-    bucket = ask.target.bucket
-    call = "s3:GetAccessGrantsInstanceForPrefix"
-    try:
-        arn = yield FindInstance(caller, region, ask.target)
-    except (ClientError, BotoCoreError) as error:
-        kind = refusal(error)
-        if kind is None:
-            raise translated(error, call, region, memory.label, f"for {str(ask.target)!r}") from error
-        if kind == "no instance":
-            with memory.lock:
-                memory.bucket(bucket).no_owner(rules.clock())
-            reason = f"no S3 Access Grants instance in {region} has a location that holds {str(ask.target)!r}"
-            return Denial("no instance", reason, rules.clock() + DENIAL_SECONDS, None, region)
-        logger.debug("%s may not call %s; asking its own account %s", memory.label, call, caller)
-        return caller
-    owner = account_in(arn)
-    if owner is None:
-        asked = f"{call} in {region} for {str(ask.target)!r}, asked as {memory.label},"
-        raise MalformedAnswer(f"{asked} answered with the ARN {arn!r}; {WHO_ANSWERS}")
-    return owner
-
-
-def bucket_region(bucket: str, region: str) -> Generator[Step, Any, str | None]:
-    """Find the bucket's region. It only helps to ask elsewhere, so a failure leaves the denial as it is."""
-    try:
-        actual: str | None = yield BucketRegion(bucket, region)
-    except (ClientError, BotoCoreError) as error:
-        logger.debug("the region of bucket %r could not be found out: %s", bucket, error)
+    permission, target, now = request.permission, request.target, context.clock.monotonic()
+    exact = state.denials.find(permission, target, now)
+    if exact is not None:
+        return exact
+    bucket = state.bucket(target.bucket)
+    region = bucket.region or request.region
+    configured = context.config.account_id
+    if now >= bucket.region_until:
         return None
-    return actual
+    owner = bucket.owner(region, now)
+    denial: Denial | None = None
+    for account_id in [configured] if configured is not None else _accounts(state, owner):
+        if account_id is None:
+            return None
+        said = state.instance_denial(account_id, region, permission, target, now)
+        if said is None:
+            return None
+        denial = _more_telling(denial, said)
+    if denial is None or configured is not None or owner is not None:
+        return denial
+    return denial._replace(provisional=True)
 
 
-def _learn_grants(
-    denial: Denial, memory: Memory, facts: BucketFacts, ask: Ask, rules: Rules
-) -> Generator[Step, Any, None]:
-    """List the caller's grants in the bucket, so that keys outside all of them need no call.
+def _accounts(state: CallerState, owner: Owner | None) -> list[str | None]:
+    """Return the accounts whose instances are asked, in order; None for the caller's own while that is unknown."""
+    if owner is None or owner.account_id is None or owner.account_id == state.account_id:
+        return [state.account_id]
+    return [owner.account_id, state.account_id]
 
-    A hint that spares calls: where the caller may not list, or the list can't be read, each key is asked for.
+
+def _more_telling(earlier: Denial | None, later: Denial) -> Denial:
+    if earlier is None or TELLING.get(later.kind, 0) >= TELLING.get(earlier.kind, 0):
+        return later
+    return earlier
+
+
+class Discovery:
+    """The search for one request's credentials, for one caller.
+
+    Each method is a generator that yields :data:`~.io_requests.Step` and is sent the replies.
     """
-    account_id, region, bucket = denial.account_id, denial.region, ask.target.bucket
-    if account_id is None or region is None:
-        return
-    facts.grants, facts.grants_at = None, (account_id, region)
-    facts.grants_until = rules.clock() + DENIAL_SECONDS
-    step = ListGrants(account_id, region, bucket, searches_everywhere(account_id, memory, rules))
-    listed: list[tuple[Any, GrantScope]] = []
-    try:
-        for _ in range(MAX_PAGES):
-            page: Page = yield step
-            listed += [(permission, GrantScope.parse(scope)) for permission, scope, *_ in page.grants]
-            if page.token is None:
-                if all(permission in PERMISSIONS for permission, _ in listed):
-                    facts.grants = tuple(one for one in listed if one[1].bucket == bucket)
-                return
-            step = step._replace(token=page.token)
-    except (ClientError, BotoCoreError, MalformedScope) as error:
-        logger.debug("the caller's grants in bucket %r could not be listed: %s", bucket, error)
+
+    def __init__(self, state: CallerState, request: GrantRequest, context: FlowContext, budget: CallBudget) -> None:
+        self._state = state
+        self._request = request
+        self._context = context
+        self._budget = budget
+        self._bucket = state.bucket(request.target.bucket)
+
+    def search(self) -> Vended:
+        """Return credentials, or the denial of all who could give them. Nothing of it is kept here."""
+        region = self._bucket.region or self._request.region
+        found = yield from self._ask_known(region)
+        if isinstance(found, Denial) and self._now() >= self._bucket.region_until:
+            actual = yield from self.bucket_region(region)
+            if actual is None:
+                name = self._request.target.bucket
+                unknown = f"whether bucket {name!r} is in another region could not be found out"
+                found = found._replace(reason=f"{found.reason} ({unknown})")
+            elif actual != region:
+                region = actual
+                found = yield from self._ask_known(region)
+        if isinstance(found, Denial):
+            found = yield from self._ask_owner(region, found)
+        if isinstance(found, Denial) and found.kind == "no grant":
+            yield from self._list_grants(region)
+        return found
+
+    def _now(self) -> float:
+        return self._context.clock.monotonic()
+
+    def _ask_known(self, region: str) -> Vended:
+        """Ask the configured instance, else the bucket owner's if that is known, and the caller's own."""
+        configured = self._context.config.account_id
+        if configured is not None:
+            return (yield from self._ask(configured, region))
+        own = yield from self.caller_account(region)
+        owner = self._bucket.owner(region, self._now())
+        denial: Denial | None = None
+        for account_id in _accounts(self._state, owner):
+            found = yield from self._ask(account_id or own, region)
+            if not isinstance(found, Denial):
+                return found
+            denial = _more_telling(denial, found)
+        assert denial is not None  # noqa: S101  there is always the caller's own account
+        return denial
+
+    def _ask(self, account_id: str, region: str) -> Vended:
+        """Ask one instance, unless it is known what it would say."""
+        request = self._request
+        known = self._state.instance_denial(account_id, region, request.permission, request.target, self._now())
+        if known is not None:
+            return known
+        found = yield from get_data_access(account_id, region, self._state, request, self._context, self._budget)
+        if isinstance(found, Denial) and found.kind == "no instance":
+            # It may have moved: what is remembered of the owner is worth nothing now.
+            owner = self._bucket.owners.get(region)
+            if owner is not None and owner.account_id == account_id:
+                self._bucket.owners.pop(region, None)
+        return found
+
+    def _ask_owner(self, region: str, denial: Denial) -> Vended:
+        """After a "no" of the instances that are known, look up the one that is responsible for the target."""
+        if self._context.config.account_id is not None or self._bucket.owner(region, self._now()) is not None:
+            return denial
+        owner = yield from self.instance_owner(region)
+        if isinstance(owner, Denial):
+            return _more_telling(owner, denial)
+        if owner.account_id is None or owner.account_id == self._state.account_id:
+            return denial
+        found = yield from self._ask(owner.account_id, region)
+        return _more_telling(denial, found) if isinstance(found, Denial) else found
+
+    def caller_account(self, region: str) -> Generator[Step, Any, str]:
+        """Return the caller's account; however many buckets are cold at once, STS is asked once."""
+        state, key = self._state, (self._context.event_loop, "account")
+        if state.account_id is not None:
+            return state.account_id
+        with state.calls.own_call() as mine:
+            call = state.calls.join_or_start(key, mine) if self._context.may_wait else mine
+            if call is not mine:
+                yield from wait_for(call, self._context, self._budget)
+                if call.failure is not None:
+                    raise call.failure.again("another request waited for the same call")
+            if state.account_id is None:
+                self._budget.owned.append(mine)
+                try:
+                    state.account_id = yield from self._get_caller_identity(region)
+                finally:
+                    self._budget.owned.remove(mine)
+        return state.account_id
+
+    def _get_caller_identity(self, region: str) -> Generator[Step, Any, str]:
+        purpose = self._purpose("sts:GetCallerIdentity", region)
+        try:
+            answer = yield from control_call(CallerAccount(region), self._context, self._budget)
+        except (ClientError, BotoCoreError) as error:
+            raise purpose.failure(error) from error
+        if not is_account(answer):
+            raise purpose.malformed(f"the account {answer!r}")
+        return str(answer)
+
+    def bucket_region(self, region: str) -> Generator[Step, Any, str | None]:
+        """Find the bucket's region, and remember it. It only helps to ask elsewhere, so a failure leaves a denial."""
+        name = self._request.target.bucket
+        actual: str | None = None
+        try:
+            actual = yield from control_call(BucketRegion(name, region), self._context, self._budget)
+        except (ClientError, BotoCoreError) as error:
+            self._context.log.note(logging.DEBUG, "the region of bucket %r could not be found out: %s", name, error)
+        self._bucket.region_until = self._now() + REGION_SECONDS
+        if actual is not None:
+            self._bucket.region = actual
+        return actual
+
+    def instance_owner(self, region: str) -> Generator[Step, Any, Owner | Denial]:
+        """Look up whose instance is responsible for the target; a denial where none is."""
+        own = yield from self.caller_account(region)
+        action, target = "s3:GetAccessGrantsInstanceForPrefix", self._request.target
+        purpose = self._purpose(action, region)
+        until = self._now() + INSTANCE_SECONDS
+        try:
+            arn = yield from control_call(FindInstance(own, region, target), self._context, self._budget)
+        except (ClientError, BotoCoreError) as error:
+            kind = denial_kind(error)
+            if kind is None:
+                raise purpose.failure(error) from error
+            if kind == "no instance":
+                reason = NO_LOCATION.format(region=region, target=str(target))
+                return Denial("no instance", reason, self._now() + DENIAL_SECONDS, None, region)
+            masked = self._state.masked_key
+            self._context.log.note(logging.DEBUG, "%s may not call %s of account %s", masked, action, own)
+            owner = Owner(None, until)
+        else:
+            account_id = account_in(arn)
+            if account_id is None:
+                raise purpose.malformed(f"the ARN {arn!r}")
+            owner = Owner(account_id, until)
+        self._bucket.owners[region] = owner
+        return owner
+
+    def _list_grants(self, region: str) -> Generator[Step, Any, None]:
+        """List what the caller has of each instance that was asked, where that is not known.
+
+        A list that spares calls: where the caller may not list, or the list can't be read, each key is asked for.
+        """
+        configured = self._context.config.account_id
+        owner = self._bucket.owner(region, self._now())
+        for account_id in [configured] if configured is not None else _accounts(self._state, owner):
+            refused = self._state.instance_denials.get((account_id or "", region))
+            if account_id is None or (refused is not None and self._now() < refused.until):
+                continue
+            listed = self._bucket.listed.get((account_id, region))
+            if listed is None or self._now() >= listed.until:
+                grants = yield from self._grants_of(account_id, region)
+                self._bucket.listed[account_id, region] = ListedGrants(grants, self._now() + LIST_SECONDS)
+
+    def _grants_of(
+        self, account_id: str, region: str
+    ) -> Generator[Step, Any, tuple[tuple[Permission, GrantScope], ...] | None]:
+        bucket = self._request.target.bucket
+        shared = searches_shared_instances(account_id, self._state, self._context)
+        call = ListGrants(account_id, region, bucket, shared)
+        grants: list[tuple[Permission, GrantScope]] = []
+        try:
+            for _ in range(MAX_PAGES):
+                page: GrantPage = yield from control_call(call, self._context, self._budget)
+                grants += [(permission, GrantScope.parse(scope)) for permission, scope, *_ in page.grants]
+                if page.token is None:
+                    if all(permission in PERMISSIONS for permission, _ in grants):
+                        return tuple(grant for grant in grants if grant[1].bucket == bucket)
+                    return None
+                call = call._replace(token=page.token)
+        except (ClientError, BotoCoreError, MalformedScope) as error:
+            self._context.log.note(
+                logging.DEBUG, "the caller's grants in bucket %r could not be listed: %s", bucket, error
+            )
+        return None
+
+    def _purpose(self, action: str, region: str) -> Purpose:
+        return purpose_of(self._request, action, region, self._state.masked_key)

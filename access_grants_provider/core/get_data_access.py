@@ -1,7 +1,6 @@
-"""One call of GetDataAccess: for how long, what its errors mean, and what its answer has to hold.
+"""One vend: for how long, what its errors mean, and what its answer has to hold.
 
-Generators of the same kind as in :mod:`.flow`. Rests on
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_GetDataAccess.html.
+Rests on https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_GetDataAccess.html.
 """
 
 from __future__ import annotations
@@ -13,109 +12,130 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..exceptions import ConfigurationError, MalformedAnswer
-from .caller_state import DENIAL_SECONDS, Denial, Memory
-from .config import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS
-from .credential_cache import Vended
-from .io_requests import Answer, Ask, Rules, Step, Vend
+from .caller_state import DENIAL_SECONDS, INSTANCE_SECONDS, CallerState
+from .config import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS, AccessGrantsConfig
+from .control_calls import CallBudget, control_call
+from .credential_cache import StoredCredentials
+from .flow_context import FlowContext
+from .io_requests import DataAccessReply, GetDataAccess, GrantRequest, Step
 from .scopes import GrantScope, MalformedScope
-from .service_errors import WHO_ANSWERS, refusal, refuses_duration, translated
+from .service_errors import Denial, DenialKind, Purpose, denial_kind, refuses_duration
 
-__all__ = ["Found", "account_in", "ask_account", "is_account", "purpose_of", "searches_everywhere"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Vended", "account_in", "get_data_access", "is_account", "purpose_of", "searches_shared_instances"]
 
 # What GetDataAccess vends where no duration is asked for.
 DEFAULT_DURATION_SECONDS = 3600
 
-Found = Generator[Step, Any, Vended | Denial]
+Vended = Generator[Step, Any, StoredCredentials | Denial]
 
 
-def searches_everywhere(account_id: str, memory: Memory, rules: Rules) -> bool:
+def searches_shared_instances(account_id: str, state: CallerState, context: FlowContext) -> bool:
     """Tell whether to search the instances shared with the caller too (``InstanceScope=ALL``), sparing a look-up."""
-    return rules.config.account_id is None and account_id == memory.account_id and rules.knows_everywhere()
+    own = context.config.account_id is None and account_id == state.account_id
+    return own and context.supports_shared_instances()
 
 
-def ask_account(account_id: str, region: str, memory: Memory, ask: Ask, rules: Rules) -> Found:
-    """Call GetDataAccess and read its answer: credentials, or a denial."""
-    if rules.config.audit_context is not None and not rules.knows("AuditContext"):
-        raise ConfigurationError("audit_context is set, and this botocore's GetDataAccess does not know it: upgrade it")
-    everywhere = searches_everywhere(account_id, memory, rules)
-    step = Vend(account_id, region, ask.permission, ask.target, everywhere, _seconds(ask, rules))
+def get_data_access(
+    account_id: str, region: str, state: CallerState, request: GrantRequest, context: FlowContext, budget: CallBudget
+) -> Vended:
+    """Call GetDataAccess and read its answer: credentials, or a denial. Raises :class:`ServiceFailure`."""
+    shared = searches_shared_instances(account_id, state, context)
+    seconds = _seconds(request, context.config)
+    call = GetDataAccess(account_id, region, request.permission, request.target, shared, seconds)
+    purpose = purpose_of(request, "s3:GetDataAccess", region, state.masked_key)
+    vended_at = context.clock.wall()
     try:
         try:
-            answer = yield step
+            reply = yield from control_call(call, context, budget)
         except ClientError as error:
-            if step.seconds is None or not refuses_duration(error):
+            if call.seconds is None or not refuses_duration(error):
                 raise
-            logger.debug("%s of %d s are not to be had: %s", ask.permission, step.seconds, error)
-            answer = yield step._replace(seconds=None)
+            context.log.note(logging.DEBUG, "credentials of %d s are not to be had: %s", call.seconds, error)
+            reply = yield from control_call(call._replace(seconds=None), context, budget)
     except (ClientError, BotoCoreError) as error:
-        kind = refusal(error)
+        kind = denial_kind(error)
         if kind is None:
-            raise translated(error, "s3:GetDataAccess", region, memory.label, purpose_of(ask)) from error
-        if kind == "no instance":
-            # The instance may have moved: what is remembered of its account is worth nothing now.
-            with memory.lock:
-                memory.bucket(ask.target.bucket).accounts.pop(region, None)
-        if kind == "no grant":
-            reason = f"no grant gives the caller ({memory.label}) {ask.permission} on {str(ask.target)!r}"
-        elif kind == "no instance":
-            reason = f"account {account_id} has no S3 Access Grants instance in {region}"
-        else:
-            reason = f"the caller ({memory.label}) may not call s3:GetDataAccess of account {account_id} in {region}"
-        return Denial(kind, reason, rules.clock() + DENIAL_SECONDS, account_id, region)
-    return _read_answer(answer, account_id, region, memory.label, ask, rules)
+            raise purpose.failure(error) from error
+        return _denial(kind, account_id, region, state, request, context)
+    return _read_reply(reply, vended_at, account_id, region, purpose, request, context)
 
 
-def _seconds(ask: Ask, rules: Rules) -> int | None:
+def _denial(
+    kind: DenialKind, account_id: str, region: str, state: CallerState, request: GrantRequest, context: FlowContext
+) -> Denial:
+    now = context.clock.monotonic()
+    if kind == "no grant":
+        wanted = f"{request.permission} on {str(request.target)!r}"
+        reason = f"No grant gives the caller ({state.masked_key}) {wanted}"
+        return Denial(kind, reason, now + DENIAL_SECONDS, account_id, region)
+    # Neither depends on the target, so it holds for whatever this instance would be asked.
+    if kind == "no instance":
+        reason = f"Account {account_id} has no S3 Access Grants instance in {region}"
+    else:
+        reason = f"The caller ({state.masked_key}) may not call s3:GetDataAccess of account {account_id} in {region}"
+    denial = Denial(kind, reason, now + INSTANCE_SECONDS, account_id, region)
+    state.instance_denials[account_id, region] = denial
+    return denial
+
+
+def _seconds(request: GrantRequest, config: AccessGrantsConfig) -> int | None:
     """Return how long credentials have to live for what is presigned, where the usual length won't do.
 
-    Twice as long as the URL, so that one set serves the URLs that are made for that long after it.
+    Twice as long as the URL, so that one set serves the URLs that are made for that long after it. With once the
+    length, each URL of a second later would need credentials of its own.
     """
-    usual = rules.config.duration_seconds or DEFAULT_DURATION_SECONDS
-    if 2 * ask.lasting <= usual:
+    usual = config.duration_seconds or DEFAULT_DURATION_SECONDS
+    if 2 * request.min_lifetime <= usual:
         return None
-    return min(MAX_DURATION_SECONDS, max(MIN_DURATION_SECONDS, math.ceil(2 * ask.lasting)))
+    return min(MAX_DURATION_SECONDS, max(MIN_DURATION_SECONDS, math.ceil(2 * request.min_lifetime)))
 
 
-def _read_answer(answer: Answer, account_id: str, region: str, label: str, ask: Ask, rules: Rules) -> Vended:
+def _read_reply(
+    reply: DataAccessReply,
+    vended_at: float,
+    account_id: str,
+    region: str,
+    purpose: Purpose,
+    request: GrantRequest,
+    context: FlowContext,
+) -> StoredCredentials:
     """Check an answer before anything of it is kept. Raises :class:`MalformedAnswer`."""
-    where = f"s3:GetDataAccess in {region} answered {ask.permission} on {str(ask.target)!r}, asked as {label}, with"
-    if answer.signer is None:
-        raise MalformedAnswer(f"{where} incomplete credentials; {WHO_ANSWERS}")
-    if answer.expiration is None:
-        raise MalformedAnswer(f"{where} credentials without an Expiration; {WHO_ANSWERS}")
-    now = rules.clock()
-    if answer.expiration.timestamp() <= now:
-        ended = answer.expiration.isoformat()
-        raise MalformedAnswer(f"{where} credentials that ended at {ended}; is this machine's clock right?")
+    if reply.credentials is None:
+        raise purpose.malformed("incomplete credentials")
+    if reply.expiration is None:
+        raise purpose.malformed("credentials without an Expiration")
+    now = context.clock.wall()
+    if reply.expiration.timestamp() <= now:
+        ended = reply.expiration.isoformat()
+        raise purpose.malformed(f"credentials that ended at {ended}", "Check that this machine's clock is right")
     # Minimal: the scope of the credentials is the target, whatever the answer repeats. And a key that ends in a star
     # comes back looking like a prefix: only the narrower reading is safe.
-    if rules.config.privilege == "Minimal" or answer.matched == str(ask.target):
-        scope = ask.target
+    if context.config.privilege == "Minimal" or reply.matched == str(request.target):
+        scope = request.target
     else:
         try:
-            scope = GrantScope.parse(answer.matched or "")
+            scope = GrantScope.parse(reply.matched or "")
         except MalformedScope as error:
-            raise MalformedAnswer(f"{where} a malformed MatchedGrantTarget: {error}; {WHO_ANSWERS}") from None
-        if not scope.covers(ask.target):
-            raise MalformedAnswer(f"{where} the grant {str(scope)!r}, which does not hold it; {WHO_ANSWERS}")
-    return Vended(
-        ask.permission,
+            raise purpose.malformed(f"a malformed MatchedGrantTarget: {error}") from None
+        if not scope.covers(request.target):
+            raise purpose.malformed(f"the grant {str(scope)!r}, which does not cover the target")
+    lives = reply.expiration.timestamp() - now
+    return StoredCredentials(
+        request.permission,
         scope,
-        answer.signer,
-        account_id=account_in(answer.instance_arn) or account_id,
+        reply.credentials,
+        account_id=account_in(reply.instance_arn) or account_id,
         region=region,
-        expiration=answer.expiration,
-        now=now,
-        fell_short_of=ask.lasting if answer.expiration.timestamp() < now + ask.lasting else 0,
+        expiration=reply.expiration,
+        now=vended_at,
+        unmet_lifetime=request.min_lifetime if lives < request.min_lifetime else 0,
     )
 
 
-def purpose_of(ask: Ask) -> str:
-    """Return what a call was made for, as errors say it: ``"for READ on 's3://b/k' (GetObject)"``."""
-    return f"for {ask.permission} on {str(ask.target)!r} ({ask.operation})"
+def purpose_of(request: GrantRequest, call: str, region: str, caller: str) -> Purpose:
+    """Return what a call is made for: ``call`` is the IAM action, ``caller`` the masked access key id."""
+    what = f"for {request.permission} on {str(request.target)!r} ({request.operation})"
+    return Purpose(call, region, what, caller, str(request.target), request.permission, request.operation)
 
 
 def account_in(arn: object) -> str | None:

@@ -13,12 +13,12 @@ from urllib.parse import unquote
 
 from .scopes import GrantScope, Permission, Target, common_prefix
 
-__all__ = ["OPERATIONS", "Access", "access_of", "access_of_post", "unsupported_bucket"]
+__all__ = ["OPERATIONS", "RequiredAccess", "required_access", "required_access_of_post", "unsupported_bucket"]
 
 Params = Mapping[str, Any]
 
 
-class Access(NamedTuple):
+class RequiredAccess(NamedTuple):
     """What a request needs: a permission on a target.
 
     Without ``permission`` S3 Access Grants does not know the request (unsupported). With a permission but
@@ -28,6 +28,7 @@ class Access(NamedTuple):
     permission: Permission | None
     target: Target | None
     reason: str | None = None
+    hint: str | None = None
 
 
 # What a bucket "name" looks like that is really an access point, an Object Lambda, an Outpost, a directory or
@@ -44,54 +45,54 @@ def unsupported_bucket(bucket: str) -> bool:
     return bucket.startswith("arn:") or bucket.endswith(RESERVED_SUFFIXES)
 
 
-def _object(permission: Permission) -> Callable[[Params], Access]:
-    def access(params: Params) -> Access:
-        return Access(permission, GrantScope(params["Bucket"], params["Key"], False))
+def _object(permission: Permission) -> Callable[[Params], RequiredAccess]:
+    def access(params: Params) -> RequiredAccess:
+        return RequiredAccess(permission, GrantScope(params["Bucket"], params["Key"], False))
 
     return access
 
 
-def _write(params: Params) -> Access:
+def _write(params: Params) -> RequiredAccess:
     # With If-Match S3 compares the ETag on the caller's behalf and asks for s3:GetObject too.
     permission: Permission = "READWRITE" if params.get("IfMatch") is not None else "WRITE"
-    return Access(permission, GrantScope(params["Bucket"], params["Key"], False))
+    return RequiredAccess(permission, GrantScope(params["Bucket"], params["Key"], False))
 
 
-def _listing(params: Params) -> Access:
-    return Access("READ", GrantScope(params["Bucket"], params.get("Prefix") or "", True))
+def _listing(params: Params) -> RequiredAccess:
+    return RequiredAccess("READ", GrantScope(params["Bucket"], params.get("Prefix") or "", True))
 
 
-def _bucket(params: Params) -> Access:
-    return Access("READ", GrantScope(params["Bucket"], "", True))
+def _bucket(params: Params) -> RequiredAccess:
+    return RequiredAccess("READ", GrantScope(params["Bucket"], "", True))
 
 
-def _several_deletes(params: Params) -> Access:
+def _several_deletes(params: Params) -> RequiredAccess:
     objects = params["Delete"]["Objects"]
     keys = [entry["Key"] for entry in objects]
     if not keys:
-        return Access(None, None, "the request names no key")
+        return RequiredAccess(None, None, "the request names no key")
     conditional = any(entry.get(CONDITIONAL_DELETE) is not None for entry in objects)
     permission: Permission = "READWRITE" if conditional else "WRITE"
     shared = common_prefix(keys)
     # The same key twice (two versions of it) is still one object.
     several = any(key != shared for key in keys)
-    return Access(permission, GrantScope(params["Bucket"], shared, several))
+    return RequiredAccess(permission, GrantScope(params["Bucket"], shared, several))
 
 
-def _copy(params: Params) -> Access:
+def _copy(params: Params) -> RequiredAccess:
     bucket, key = params["Bucket"], params["Key"]
     source_bucket, source_key = copy_source(params["CopySource"])
     if unsupported_bucket(source_bucket):
-        return Access(None, None, f"the source {source_bucket!r} is not a general purpose bucket")
+        return RequiredAccess(None, None, f"the source {source_bucket!r} is not a general purpose bucket")
     if source_bucket != bucket:
-        return Access(
+        return RequiredAccess(
             "READWRITE",
             None,
             f"it copies from bucket {source_bucket!r} to bucket {bucket!r}, and no single grant covers two buckets",
         )
     if source_key == key:
-        return Access("READWRITE", GrantScope(bucket, key, False))
-    return Access("READWRITE", GrantScope(bucket, common_prefix([source_key, key]), True))
+        return RequiredAccess("READWRITE", GrantScope(bucket, key, False))
+    return RequiredAccess("READWRITE", GrantScope(bucket, common_prefix([source_key, key]), True))
 
 
 def copy_source(source: str | Params) -> tuple[str, str]:
@@ -112,7 +113,7 @@ def copy_source(source: str | Params) -> tuple[str, str]:
 _read = _object("READ")
 _plain_write = _object("WRITE")
 
-OPERATIONS: Mapping[str, Callable[[Params], Access]] = {
+OPERATIONS: Mapping[str, Callable[[Params], RequiredAccess]] = {
     "GetObject": _read,
     "HeadObject": _read,
     "GetObjectAcl": _read,
@@ -136,22 +137,22 @@ OPERATIONS: Mapping[str, Callable[[Params], Access]] = {
 }
 
 
-def access_of(operation: str, params: Params) -> Access:
+def required_access(operation: str, params: Params) -> RequiredAccess:
     """Say what ``operation`` (``"GetObject"``) with these API parameters needs.
 
     Raises ``KeyError`` naming the parameter where one that decides the target is missing.
     """
     touches = OPERATIONS.get(operation)
     if touches is None:
-        return Access(None, None, f"S3 Access Grants does not cover {operation}")
+        return RequiredAccess(None, None, f"S3 Access Grants does not cover {operation}")
     if unsupported_bucket(params["Bucket"]):
-        return Access(None, None, f"{params['Bucket']!r} is not a general purpose bucket")
+        return RequiredAccess(None, None, f"{params['Bucket']!r} is not a general purpose bucket")
     return touches(params)
 
 
-def access_of_post(bucket: str, key: str) -> Access:
+def required_access_of_post(bucket: str, key: str) -> RequiredAccess:
     """Say what a presigned POST to ``bucket`` needs; ``key`` is the form's field, ``${filename}`` included."""
     if unsupported_bucket(bucket):
-        return Access(None, None, f"{bucket!r} is not a general purpose bucket")
+        return RequiredAccess(None, None, f"{bucket!r} is not a general purpose bucket")
     known, filename, _ = key.partition(FILENAME)
-    return Access("WRITE", GrantScope(bucket, known, bool(filename)))
+    return RequiredAccess("WRITE", GrantScope(bucket, known, bool(filename)))

@@ -1,52 +1,76 @@
-"""The order of decisions, written once.
+"""The order of decisions for one request, written once.
 
-Each function here is a generator. It yields what it needs from outside (a :mod:`step <.steps>`: a call to AWS, or to
-wait for somebody else's call), is sent the answer, and returns what was decided. The edges perform the steps, with
-threads or with tasks; nothing here blocks, and no credential passes through but as an opaque ``signer``.
+==================================================  ====================  ====================  ====================
+what is known, in the order it is looked at         ``denied``            ``always``            ``never``
+==================================================  ====================  ====================  ====================
+ 1 fresh credentials whose scope covers the target  grant                 grant                 grant
+ 2 the same in their advisory window, while         grant                 grant                 grant
+   another request renews them
+ 3 a denial remembered of the target                caller                caller                raise
+ 4 a denial that follows from what is known of      caller; if S3         caller; if S3         go on with 6
+   the bucket and the caller's list of grants       answers 403: 6        answers 403: 6
+ 5 an outage remembered of the region               go on with 6          caller                go on with 6
+ 6 a call under way that may serve the request      wait, then from 1     wait, then from 1     wait, then from 1
+ 7 what another process was vended (cache="disk")   grant                 grant                 grant
+ 8 the answers of S3 Access Grants                  see below             see below             see below
+==================================================  ====================  ====================  ====================
+
+============================================================  =================  =================  ================
+what S3 Access Grants answers                                 ``denied``         ``always``         ``never``
+============================================================  =================  =================  ================
+credentials                                                   grant              grant              grant
+no grant; no instance for the bucket; no single grant can     caller             caller             raise
+cover the request; the caller may not call GetDataAccess
+no answer, a failure, nonsense, the caller's own              raise              caller             raise
+credentials not accepted
+any of these while credentials at hand are still usable       those              those              those
+(before their mandatory window)
+============================================================  =================  =================  ================
+
+"grant": the request is signed with the grant's credentials; "caller": with the caller's own.
+
+Each method is a generator. It yields what it needs from outside (a :data:`~.io_requests.Step`), is sent the answer, and
+returns what was decided. The drivers in ``sdk/`` perform the steps, with threads or with tasks; nothing here blocks,
+and no secret passes through but as opaque ``credentials``.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ..exceptions import AccessDenied, NoInstance, PermissionMissing, ServiceFailure
-from .caller_state import Denial, Flight, FlightKey, Memory
-from .circuit_breaker import end_outage, note_failure, spared
-from .config import AccessGrantsConfig
-from .credential_cache import Vended
-from .discovery import vend
-from .io_requests import Ask, Rules, Step, Wait
-from .results import Outcome, Source
-from .service_errors import concerns_all, same_failure
-from .single_flight import flight_key, single
+from ..exceptions import AccessDenied, ServiceFailure
+from .caller_state import CallerState
+from .control_calls import CallBudget, wait_for
+from .credential_cache import StoredCredentials
+from .cross_process import load_shared
+from .discovery import Discovery, known_denial
+from .flow_context import FlowContext
+from .folder_depth import call_key, learn_folder_depth, single_key
+from .get_data_access import Vended
+from .io_requests import DeleteShared, GrantRequest, Step, StoreShared
+from .operations import RequiredAccess
+from .results import Decision, Outcome, Source
+from .scopes import permits
+from .service_errors import ADVICE, Denial, concerns_all, denied
+from .single_flight import CallKey, InFlightCall
 
-__all__ = ["Verdict", "decide", "denied", "find", "nearer_grant", "refused"]
+__all__ = ["Resolution", "Resolver", "decision_of", "refused"]
 
-logger = logging.getLogger(__name__)
+FAILED_ADVICE = "The request may be granted again once S3 Access Grants answers"
+# How often a call of somebody else's is waited for before the request is resolved by a call of its own.
+MAX_WAITS = 2
 
-ADVICE = {
-    "no grant": "ask the owner of the S3 Access Grants instance for a grant, or ask S3 for what one of yours covers",
-    "no instance": "create an S3 Access Grants instance in the bucket's region, or set account_id if it is elsewhere",
-    "permission missing": "allow s3:GetDataAccess on the S3 Access Grants instance in the caller's IAM policies",
-    "two buckets": "copy with credentials that may read the one bucket and write the other",
-}
-ERRORS = {
-    "no grant": AccessDenied,
-    "no instance": NoInstance,
-    "permission missing": PermissionMissing,
-    "two buckets": AccessDenied,
-}
-FAILED_ADVICE = "the request may still be granted once S3 Access Grants can be asked again"
+Found = tuple[StoredCredentials | Denial, Source]
 
 
-class Verdict(NamedTuple):
-    """What was decided: granted with ``vended``, or not, for a ``reason``. ``error`` is what to raise if denied."""
+class Resolution(NamedTuple):
+    """What was decided: granted with ``stored``, or not, for a ``reason``. ``error`` is what to raise if denied."""
 
     outcome: Outcome
-    vended: Vended | None = None
+    stored: StoredCredentials | None = None
     source: Source | None = None
     reason: str | None = None
     advice: str | None = None
@@ -54,138 +78,247 @@ class Verdict(NamedTuple):
     error: AccessDenied | None = None
 
 
-def decide(memory: Memory, ask: Ask, rules: Rules) -> Generator[Step, Any, Verdict]:
-    """Decide how one request is signed.
-
-    Raises :class:`ServiceFailure` where Access Grants fails and the options do not say ``fallback="always"``.
-    """
-    try:
-        found, source = yield from find(memory, ask, rules, spare=rules.config.fallback == "always")
-    except ServiceFailure as failure:
-        if rules.config.fallback != "always":
-            raise
-        return Verdict("fallback", reason=str(failure), advice=FAILED_ADVICE)
-    if isinstance(found, Denial):
-        return refused(found, ask.operation, rules.config)
-    return Verdict("granted", found, source)
-
-
-def refused(denial: Denial, operation: str, config: AccessGrantsConfig) -> Verdict:
-    """Turn a denial into own credentials or, under ``fallback="never"``, into an error."""
-    never = config.fallback == "never"
-    return Verdict(
-        "denied" if never else "fallback",
+def refused(denial: Denial, operation: str, raises: bool, **facts: str | None) -> Resolution:
+    """Turn a denial into own credentials or, where the options say so, into an error."""
+    return Resolution(
+        "denied" if raises else "fallback",
         reason=denial.reason,
         advice=ADVICE[denial.kind],
         denial=denial,
-        error=denied(denial, operation) if never else None,
+        error=denied(denial, operation, **facts) if raises else None,
     )
 
 
-def denied(denial: Denial, operation: str) -> AccessDenied:
-    """Return the error for a denial, a new one each time, so that no traceback grows."""
-    return ERRORS[denial.kind](f"{denial.reason}; {ADVICE[denial.kind]}", operation)
+def decision_of(operation: str, access: RequiredAccess, region: str | None, resolution: Resolution) -> Decision:
+    """Put what is known of a resolution into the record for the user."""
+    stored, denial = resolution.stored, resolution.denial
+    about = stored or denial
+    return Decision(
+        operation=operation,
+        permission=access.permission,
+        target=None if access.target is None else str(access.target),
+        outcome=resolution.outcome,
+        scope=None if stored is None else str(stored.scope),
+        source=resolution.source,
+        reason=resolution.reason,
+        account_id=None if about is None else about.account_id,
+        region=(about.region if about is not None else None) or region,
+        expiration=None if stored is None else datetime.fromtimestamp(stored.expires_at, timezone.utc),
+    )
 
 
-def nearer_grant(memory: Memory, ask: Ask, used: Vended, rules: Rules) -> Generator[Step, Any, bool]:
-    """After a 403 under ``used``, a credential of a wider scope, see whether the target has a nearer grant.
+class Resolver:
+    """Resolves one request of one caller.
 
-    A nested location may map to another role. True means that another grant matched and is in the cache now.
-    A failure to find out is no reason to hide S3's own 403: it is logged, and the answer is False.
+    ``exact``: conclude nothing about the target from what is known of its bucket (row 4 of the table).
     """
-    if used.scope == ask.target or rules.config.privilege == "Minimal":
-        return False
-    key: FlightKey = (rules.lane, "nearer", ask.permission, ask.target)
-    while True:
-        now = rules.clock()
-        with memory.flight(rules.who()) as mine:
-            with memory.lock:
-                held = memory.credentials.find(ask.permission, ask.target, now)
-                if held is not None and held.scope != used.scope and now < held.renew_at:
-                    return True
-                if key not in memory.flights and not memory.may_recheck(ask.permission, used.scope, ask.target, now):
-                    return False
-                flight = memory.board(key, mine)
-            if flight is mine:
-                try:
-                    found = yield from vend(memory, ask, rules, used)
-                    if isinstance(found, Vended) and found.recalled and found.scope == used.scope:
-                        # Another process has merely renewed what S3 has refused; nobody was asked for what is nearer.
-                        found = yield from vend(memory, ask, rules, found)
-                except ServiceFailure as failure:
-                    logger.warning("S3 refused %s under the grant %r, and %s", ask.operation, str(used.scope), failure)
-                    return False
-                return isinstance(found, Vended) and found.scope != used.scope
-        if flight.leader == rules.who():
+
+    def __init__(self, state: CallerState, request: GrantRequest, context: FlowContext, exact: bool = False) -> None:
+        self._state = state
+        self._request = request
+        self._context = context
+        self._exact = exact or context.config.raises_on_denial
+        self._budget = CallBudget(context)
+        self._disappointed: set[CallKey] = set()
+        state.used_at = context.clock.monotonic()
+
+    def decide(self) -> Generator[Step, Any, Resolution]:
+        """Decide how the request is signed. Raises :class:`ServiceFailure` where the options say so."""
+        config, request = self._context.config, self._request
+        try:
+            found, source = yield from self.find()
+        except ServiceFailure as failure:
+            if not config.continues_on_failure:
+                raise
+            return Resolution("fallback", reason=failure.message, advice=FAILED_ADVICE)
+        if isinstance(found, Denial):
+            return refused(found, request.operation, config.raises_on_denial, **self._facts())
+        return Resolution("granted", found, source)
+
+    def find(self) -> Generator[Step, Any, Found]:
+        """Return credentials or a denial: take what is remembered, wait for a call under way, or call.
+
+        Raises :class:`ServiceFailure`.
+        """
+        waits = 0
+        overdue: InFlightCall | None = None
+        while True:
+            held = self._held()
+            key = call_key(self._state, self._request, held, self._disappointed, self._context)
+            remembered = self._remembered(held, key, None)
+            if remembered is not None:
+                return remembered
+            with self._state.calls.own_call() as mine:
+                alone = not self._context.may_wait or waits >= MAX_WAITS
+                call = mine if alone else self._state.calls.join_or_start(key, mine, overdue)
+                if call is mine:
+                    # The call before this one may have ended just after the look above.
+                    held = self._held()
+                    remembered = self._remembered(held, key, mine)
+                    if remembered is not None:
+                        return remembered
+                    return (yield from self._lead(mine, held))
+            if (yield from wait_for(call, self._context, self._budget)):
+                self._judge(call, key)
+            else:
+                waits, overdue = waits + 1, call
+
+    def nearer_grant(self, used: StoredCredentials) -> Generator[Step, Any, bool]:
+        """After a 403 under ``used``, credentials of a wider scope, see whether the target has a nearer grant.
+
+        A nested location may map to another role. True means that another grant matched and is in the cache now.
+        A failure to find out is no reason to hide S3's own 403: it is logged, and the answer is False.
+        """
+        request, state = self._request, self._state
+        if used.scope == request.target or self._context.config.privilege == "Minimal":
             return False
-        yield Wait(flight)
+        key: CallKey = (self._context.event_loop, "nearer", request.permission, request.target)
+        while True:
+            held = self._held()
+            if held is not None and held.scope != used.scope and self._is_usable(held):
+                return True
+            with state.calls.own_call() as mine:
+                under_way = state.calls.under_way(key) if self._context.may_wait else None
+                if under_way is None:
+                    now = self._context.clock.monotonic()
+                    if not state.take_recheck(request.permission, used.scope, request.target, now):
+                        return False
+                    state.calls.join_or_start(key, mine)
+                    return (yield from self._search_nearer(used))
+            if not (yield from wait_for(under_way, self._context, self._budget)):
+                return False
 
+    def withdraw(self, stored: StoredCredentials) -> Generator[Step, Any, None]:
+        """After S3 has refused credentials as such: nobody shall take them any more, other processes included."""
+        self._state.credentials.drop(stored)
+        if self._context.config.cache == "disk":
+            yield DeleteShared(stored)
 
-def find(
-    memory: Memory, ask: Ask, rules: Rules, spare: bool = False
-) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
-    """Return credentials or a denial: take what is remembered, wait for who is asking already, or ask.
+    def _facts(self) -> dict[str, str | None]:
+        return {
+            "target": str(self._request.target),
+            "permission": self._request.permission,
+            "caller": self._state.masked_key,
+        }
 
-    ``spare``: during an :mod:`outage <.outages>` don't ask, and raise the failure that is remembered.
-    """
-    waited_for: set[FlightKey] = set()
-    while True:
-        now = rules.clock()
-        with memory.flight(rules.who()) as mine:
-            with memory.lock:
-                held = memory.credentials.find(ask.permission, ask.target, now)
-                usable = held is not None and now < held.renew_at and held.lasts(ask.lasting, now)
-                key = flight_key(memory, ask, held, waited_for, rules)
+    def _held(self) -> StoredCredentials | None:
+        return self._state.credentials.find(self._request.permission, self._request.target, self._context.clock.wall())
+
+    def _is_usable(self, held: StoredCredentials | None) -> bool:
+        now = self._context.clock.wall()
+        if held is None or now >= held.mandatory_refresh_at:
+            return False
+        return held.is_valid_for(self._request.min_lifetime, now)
+
+    def _remembered(self, held: StoredCredentials | None, key: CallKey, mine: InFlightCall | None) -> Found | None:
+        """Return what rows 1 to 5 say; None where a call is needed. ``mine``: this request's own call, if any."""
+        now, usable = self._context.clock.monotonic(), self._is_usable(held)
+        if held is not None and usable:
+            under_way = self._state.calls.under_way(key)
+            renewed_by_another = (under_way is not None and under_way is not mine) or not self._context.may_wait
+            if self._context.clock.wall() < held.advisory_refresh_at or renewed_by_another:
+                held.used_at = self._context.clock.wall()
+                return held, "cache"
+        else:
+            denial = known_denial(self._state, self._request, self._context)
+            if denial is not None and not (denial.provisional and self._exact):
+                return denial, "cache"
+        if self._context.config.continues_on_failure:
+            failure = self._breaker().open_failure(now)
+            if failure is not None:
                 if held is not None and usable:
-                    if key in memory.flights or now < held.refresh_at:
-                        held.used_at = now
-                        return held, "cache"
-                else:
-                    denial = memory.denial(ask.permission, ask.target, now)
-                    if denial is not None:
-                        return denial, "cache"
-                failure = spared(memory, ask, now) if spare else None
-                if failure is not None:
-                    if held is not None and usable:
-                        return held, "cache"
-                    raise failure
-                flight = memory.board(key, mine)
-            # Coming again in the middle of one's own call, one asks alone rather than wait for oneself.
-            if flight is mine or flight.leader == mine.leader:
-                return (yield from _lead(mine, memory, ask, held, rules))
-        yield Wait(flight)
-        if flight.failure is not None and (key == single(ask, rules) or concerns_all(flight.failure)):
-            raise same_failure(flight.failure, f"{ask.operation} on {str(ask.target)!r}")
-        if flight.landed or flight.failure is not None:
-            waited_for.add(key)
+                    return held, "cache"
+                raise failure
+        return None
 
+    def _breaker(self) -> Any:
+        """Return the breaker of where the request asks first: an outage of one region says nothing of another."""
+        bucket = self._state.bucket(self._request.target.bucket)
+        return self._state.breaker(bucket.region or self._request.region)
 
-def _lead(
-    mine: Flight, memory: Memory, ask: Ask, held: Vended | None, rules: Rules
-) -> Generator[Step, Any, tuple[Vended | Denial, Source]]:
-    """Make the call the others wait for. What is still usable after a call that brings nothing stays in use."""
-    try:
-        found = yield from vend(memory, ask, rules, held)
-        mine.landed = True
-        known = isinstance(found, Vended) and (found is held or found.recalled)
-        if not known:
-            end_outage(memory, ask)
-    except ServiceFailure as failure:
-        mine.failure = failure
-        note_failure(memory, ask, failure, rules)
-        if held is None or rules.clock() >= held.renew_at:
-            raise
-        _keep(held, str(failure), rules)
-        return held, "cache"
-    if isinstance(found, Denial) and held is not None and rules.clock() < held.renew_at:
-        _keep(held, found.reason, rules)
-        return held, "cache"
-    return found, "cache" if known else "vended"
+    def _judge(self, call: InFlightCall, key: CallKey) -> None:
+        """Take what another request's call has brought: its failure, or a reason not to wait for its like again."""
+        failure = call.failure
+        if failure is not None and (key == single_key(self._request, self._context) or concerns_all(failure)):
+            facts = {"operation": self._request.operation, **self._facts()}
+            raise failure.again(f"{self._request.operation} on {str(self._request.target)!r} waited for it", **facts)
+        if call.answered or failure is not None:
+            self._disappointed.add(key)
 
+    def _lead(self, mine: InFlightCall, held: StoredCredentials | None) -> Generator[Step, Any, Found]:
+        """Make the call that others wait for. What is still usable after a call that brings nothing stays in use."""
+        self._budget.owned.append(mine)
+        breaker = self._breaker()
+        breaker.begin_probe(self._context.clock.monotonic())
+        try:
+            found = yield from self._vend(held)
+        except ServiceFailure as failure:
+            mine.failure = failure
+            if self._context.config.continues_on_failure and concerns_all(failure):
+                breaker.record_failure(failure, self._context.clock.monotonic())
+            if held is None or not self._is_usable(held):
+                raise
+            return self._keep(held, failure.message), "cache"
+        mine.answered = True
+        if isinstance(found, Denial):
+            breaker.record_success()
+            if held is not None and self._is_usable(held):
+                return self._keep(held, found.reason), "cache"
+            return found, "vended"
+        if found is held or found.from_other_process:
+            return found, "cache"
+        breaker.record_success()
+        return found, "vended"
 
-def _keep(held: Vended, why: str, rules: Rules) -> None:
-    """Go on with credentials that could not be renewed, and try again after half of what is left of their window."""
-    now = rules.clock()
-    held.refresh_at = now + max(0.0, held.renew_at - now) / 2
-    until = datetime.fromtimestamp(held.renew_at).astimezone().isoformat(timespec="seconds")
-    logger.warning("the credentials of %r were not renewed and stay in use until %s: %s", str(held.scope), until, why)
+    def _vend(self, stale: StoredCredentials | None) -> Vended:
+        """Get what the request needs, and remember the answer: credentials or a denial.
+
+        ``stale`` are the credentials they are to replace, if any. Raises :class:`ServiceFailure`; then nothing is kept.
+        """
+        state, request, context = self._state, self._request, self._context
+        if context.config.cache == "disk":
+            loaded = yield from load_shared(state, request, context, stale)
+            if loaded is not None:
+                return loaded
+        found = yield from Discovery(state, request, context, self._budget).search()
+        if isinstance(found, Denial):
+            state.denials.add(request.permission, request.target, found)
+            return found
+        state.credentials.add(found)
+        learn_folder_depth(state, request.permission, found.scope, context)
+        if stale is not None and self._replaces(found, stale):
+            state.credentials.drop(stale)
+        context.log.note(
+            logging.INFO, "%s was vended %s on %r for %s", state.masked_key, found.permission, str(found.scope),
+            request.operation,
+        )  # fmt: skip
+        if context.config.cache == "disk":
+            yield StoreShared(found)
+        return found
+
+    def _replaces(self, found: StoredCredentials, stale: StoredCredentials) -> bool:
+        """Tell whether an old record must go: it has ended, or would be found before a grant that does all it did."""
+        serves_all = found.scope.covers(stale.scope) and permits(found.permission, stale.permission)
+        past = self._context.clock.wall() >= stale.mandatory_refresh_at
+        return past or (serves_all and found.scope != stale.scope)
+
+    def _keep(self, held: StoredCredentials, why: str) -> StoredCredentials:
+        """Go on with credentials that could not be renewed, and try again after half of the rest of their window."""
+        now = self._context.clock.wall()
+        held.advisory_refresh_at = now + max(0.0, held.mandatory_refresh_at - now) / 2
+        until = datetime.fromtimestamp(held.mandatory_refresh_at, timezone.utc).isoformat(timespec="seconds")
+        text = "the credentials of %r were not renewed and stay in use until %s: %s"
+        self._context.log.note(logging.WARNING, text, str(held.scope), until, why)
+        return held
+
+    def _search_nearer(self, used: StoredCredentials) -> Generator[Step, Any, bool]:
+        try:
+            found = yield from self._vend(used)
+            if isinstance(found, StoredCredentials) and found.from_other_process and found.scope == used.scope:
+                # Another process has merely renewed what S3 has refused; nobody was asked for what is nearer.
+                found = yield from self._vend(found)
+        except ServiceFailure as failure:
+            text = "S3 refused %s under the grant %r, and a nearer grant could not be looked for: %s"
+            self._context.log.note(logging.WARNING, text, self._request.operation, str(used.scope), failure)
+            return False
+        return isinstance(found, StoredCredentials) and found.scope != used.scope

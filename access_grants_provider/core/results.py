@@ -1,14 +1,14 @@
-"""What was decided: for one request, and in sum. Plain records without a secret, fit for logs and metrics."""
+"""What a user is handed: what was decided, for one request and in sum, credentials, and the caller's grants."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, NoReturn
 
 from .scopes import Permission
 
-__all__ = ["Decision", "Outcome", "Source", "Stats"]
+__all__ = ["CallerGrant", "Decision", "Outcome", "Source", "Stats", "VendedCredentials"]
 
 Outcome = Literal["granted", "fallback", "unsupported", "denied"]
 Source = Literal["cache", "vended"]
@@ -60,3 +60,37 @@ class Stats(NamedTuple):
     cache_hits: int = 0
     control_calls: int = 0
     recovered: int = 0
+
+
+@dataclass(frozen=True)
+class VendedCredentials:
+    """Frozen credentials of a grant, which can't be pickled: a pickle is a file or a message with the keys in it.
+
+    ``expiration`` is an aware UTC time, ``scope`` the grant's ``s3://`` URI. ``region`` is the instance's, which is the
+    bucket's too.
+    """
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    token: str = field(repr=False)
+    expiration: datetime
+    scope: str
+    permission: Permission
+    region: str
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("vended credentials can't be pickled; ask for them in the process that needs them")
+
+    def __copy__(self) -> VendedCredentials:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> VendedCredentials:
+        return self
+
+
+class CallerGrant(NamedTuple):
+    """A grant the caller has: ``scope`` as the service writes it, ``application`` ``"NA"``, ``"ALL"`` or an ARN."""
+
+    permission: Permission
+    scope: str
+    application: str | None = None

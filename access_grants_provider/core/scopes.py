@@ -12,7 +12,20 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["PERMISSIONS", "GrantScope", "MalformedScope", "Permission", "Target", "common_prefix", "permits"]
+from ..exceptions import ConfigurationError
+
+__all__ = [
+    "PERMISSIONS",
+    "SCHEME",
+    "GrantScope",
+    "MalformedScope",
+    "Permission",
+    "Target",
+    "common_prefix",
+    "permission_of",
+    "permits",
+    "target_of",
+]
 
 Permission = Literal["READ", "WRITE", "READWRITE"]
 PERMISSIONS: tuple[Permission, ...] = ("READ", "WRITE", "READWRITE")
@@ -89,3 +102,27 @@ def common_prefix(keys: list[str]) -> str:
         if high[position] != character:
             return low[:position]
     return low
+
+
+def permission_of(text: str) -> Permission:
+    """Read a permission as a user writes it. Raises :class:`ConfigurationError`."""
+    if text not in PERMISSIONS:
+        raise ConfigurationError(f"permission={text!r} is not allowed; it must be one of {PERMISSIONS}")
+    return text
+
+
+def target_of(uri: str) -> Target:
+    """Read an ``s3://`` URI: a key, a prefix (``s3://b/p/``, ``s3://b/p*``) or a bucket. Raises the same."""
+    if not isinstance(uri, str):
+        raise ConfigurationError(f"target={uri!r} is not allowed; it must be an s3:// URI")
+    bucket, slash, key = uri.removeprefix(SCHEME).partition("/")
+    if slash and key and not key.endswith(("/", "*")):
+        text = uri
+    elif not slash and not bucket.endswith("*"):
+        text = f"{uri}/*"
+    else:
+        text = f"{uri}*"
+    try:
+        return GrantScope.parse(text)
+    except MalformedScope as error:
+        raise ConfigurationError(f"target={uri!r} is not allowed: {error}") from None

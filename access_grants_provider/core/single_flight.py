@@ -1,54 +1,117 @@
-"""What a request that misses waits for: which calls under way may serve it."""
+"""One call under way that others wait for, for a bounded time.
+
+The term is that of Go's ``singleflight``. Nothing here can keep a thread for ever: a wait has a bound, after which the
+waiting thread or task makes the call itself; and a thread that is in the middle of a decision of its own (a signal
+handler or a ``__del__`` came in) does not wait at all, which is the resolver's rule.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Set
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from .caller_state import FlightKey, Memory
-from .credential_cache import Vended
-from .io_requests import Ask, Rules
-from .scopes import GrantScope, Permission
+from ..exceptions import ServiceFailure
 
-__all__ = ["depth_of", "flight_key", "learn_depth", "single"]
+__all__ = ["CallKey", "InFlightCall", "SingleFlight"]
+
+CallKey = tuple[object, ...]
 
 
-def flight_key(memory: Memory, ask: Ask, held: Vended | None, waited_for: Set[FlightKey], rules: Rules) -> FlightKey:
-    """Choose what a miss waits for: the coarsest flight that may serve it and has not disappointed it yet.
+class InFlightCall:
+    """A call that its owner, a thread or a task, makes for all who want the same.
 
-    Which grant will match is not known before the answer. So the first miss in a bucket goes alone (one grant in
-    64 folders: one call). Its answer shows how deep the bucket's grants lie, and from then on misses are grouped
-    by that many folders and fly side by side (64 grants: two rounds). What a group's answer does not cover flies
-    by itself.
+    ``answered``: an answer came, be it a denial. ``failure``: what went wrong. A call that ended with neither was
+    abandoned, and a waiter takes over. ``paused_until``: the monotonic time until which the owner waits before it tries
+    again (throttling); who waits for it waits longer then.
     """
-    alone = single(ask, rules)
-    coarse = alone
-    if held is not None:
-        coarse = (rules.lane, ask.permission, held.scope)
-    elif rules.config.privilege == "Default":
-        depths = memory.bucket(ask.target.bucket).depths
-        if ask.permission not in depths:
-            coarse = (rules.lane, ask.permission, ask.target.bucket)
-        elif (depth := depths[ask.permission]) is not None:
-            coarse = (rules.lane, ask.permission, ask.target.bucket, *ask.target.key.split("/", depth)[:depth])
-    return alone if coarse in waited_for else coarse
+
+    __slots__ = ("_gate", "_listeners", "answered", "ended", "failure", "key", "paused_until", "process")
+
+    def __init__(self) -> None:
+        self.key: CallKey | None = None
+        self.answered = False
+        self.failure: ServiceFailure | None = None
+        self.ended = False
+        self.paused_until = 0.0
+        # In a forked child the owner does not exist, so there the call never ends.
+        self.process = os.getpid()
+        # A bare lock: each of its methods is one step, and waiting has a time-out. A Future or an Event takes a second
+        # lock inside, which an interrupted thread may hold.
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._listeners: list[Callable[[], object]] = []
+
+    def wait(self, seconds: float) -> bool:
+        """Wait in this thread; tell whether the call has ended."""
+        if not self.ended and self._gate.acquire(timeout=max(0.0, seconds)):
+            # For the next one who waits.
+            self._gate.release()
+        return self.ended
+
+    def on_end(self, listener: Callable[[], object]) -> None:
+        """Have a task told of the end: ``listener`` is called once, at once where the call has ended."""
+        self._listeners.append(listener)
+        if self.ended:
+            self._tell()
+
+    def end(self) -> None:
+        """Let everybody go on. A second time does nothing."""
+        if not self.ended:
+            self.ended = True
+            self._gate.release()
+            self._tell()
+
+    def _tell(self) -> None:
+        while self._listeners:
+            try:
+                listener = self._listeners.pop()
+            except IndexError:
+                return
+            listener()
 
 
-def single(ask: Ask, rules: Rules) -> FlightKey:
-    """Return the key of the flight that is about this target alone."""
-    return (rules.lane, ask.permission, ask.target)
+class SingleFlight:
+    """The calls of one caller that are under way, by what they may answer."""
 
+    def __init__(self) -> None:
+        self._calls: dict[CallKey, InFlightCall] = {}
 
-def learn_depth(memory: Memory, permission: Permission, scope: GrantScope, rules: Rules) -> None:
-    """Note how deep a bucket's grants lie, as one of them shows. Called with the memory's lock held."""
-    if rules.config.privilege == "Default":
-        depths, depth = memory.bucket(scope.bucket).depths, depth_of(scope)
-        # One object's grant among folders tells nothing of the others.
-        if depth is not None or permission not in depths:
-            depths[permission] = depth
+    @contextmanager
+    def own_call(self) -> Iterator[InFlightCall]:
+        """Provide a call that may be started within the block, and end it with the block, whatever happens in it.
 
+        It exists before anybody can see it, so no interrupt finds it under a key and without an end.
+        """
+        mine = InFlightCall()
+        try:
+            yield mine
+        except ServiceFailure as failure:
+            mine.failure = failure
+            raise
+        finally:
+            try:
+                if mine.key is not None and self._calls.get(mine.key) is mine:
+                    self._calls.pop(mine.key, None)
+            finally:
+                mine.end()
 
-def depth_of(scope: GrantScope) -> int | None:
-    """Return how many folders deep a grant lies; None where its scope is not a folder and tells nothing of others."""
-    if not scope.is_prefix or (scope.key and not scope.key.endswith("/")):
-        return None
-    return scope.key.count("/")
+    def join_or_start(self, key: CallKey, mine: InFlightCall, instead_of: InFlightCall | None = None) -> InFlightCall:
+        """Return the call under ``key``: one that is under way, else ``mine``, which is then under way.
+
+        ``instead_of``: a call that was waited for long enough; ``mine`` takes its place.
+        """
+        mine.key = key
+        other = self._calls.setdefault(key, mine)
+        if other is not mine and (other is instead_of or other.ended or other.process != mine.process):
+            self._calls[key] = other = mine
+        return other
+
+    def under_way(self, key: CallKey) -> InFlightCall | None:
+        """Return the call under ``key`` that somebody in this process makes."""
+        call = self._calls.get(key)
+        return call if call is not None and not call.ended and call.process == os.getpid() else None
+
+    def __len__(self) -> int:
+        return len(self._calls)

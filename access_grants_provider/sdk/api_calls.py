@@ -1,20 +1,19 @@
-"""The steps of a decision as calls of botocore clients: which operation, with what, and how its answer reads.
+"""The control calls of a decision as calls of botocore clients: which operation, with what, and how its answer reads.
 
-Nothing here does I/O, so the edges for threads and for tasks share it. The clients that make the calls carry no
-identity: whoever a call is made for is one of its parameters, so an identity can't be left over from another call.
+Nothing here does I/O but :func:`response_of`, so the drivers for threads and for tasks share it. The clients that make
+the calls carry no identity: the caller that a call is made for is one of its parameters, so an identity can't be left
+over from another call.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -22,34 +21,33 @@ from botocore.utils import parse_timestamp
 
 from ..core.config import AccessGrantsConfig
 from ..core.io_requests import (
-    Answer,
     BucketRegion,
     CallerAccount,
-    CallerGrant,
+    ControlCall,
+    DataAccessReply,
     FindInstance,
+    GetDataAccess,
+    GrantPage,
     ListGrants,
-    Page,
-    Step,
-    Vend,
 )
+from ..core.results import CallerGrant
+from ..core.s3_hosts import is_aws_host
 from ..core.scopes import SCHEME
 from ..core.service_errors import UnreadableAnswer
 
 __all__ = [
+    "NOBODY",
     "PARSER_ERRORS",
-    "Call",
-    "ClientShape",
-    "answer_of",
-    "answer_of_error",
-    "call_for",
+    "ApiCall",
+    "api_call_for",
     "hook_internal_client",
-    "is_aws_host",
     "read_timestamp",
+    "reply_of",
+    "reply_of_error",
     "response_of",
 ]
 
 SIGNED_AS = "AccessGrantsSignedAs"
-USER_AGENT = "access-grants-provider"
 GRANT_FIELDS = ("Permission", "GrantScope", "ApplicationArn")
 # What botocore needs to make a client that signs; never used, since each call brings its own credentials.
 NOBODY: dict[str, Any] = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
@@ -58,22 +56,8 @@ NOBODY: dict[str, Any] = {"aws_access_key_id": "nobody", "aws_secret_access_key"
 # for (STS), on a time that is none. Some of its own errors are ValueErrors too, so those are let through first.
 PARSER_ERRORS = (ResponseParserError, KeyError, ValueError)
 
-# The suffixes of botocore's partitions.json, dual-stack and isolated partitions included.
-AWS_SUFFIXES = (
-    ".amazonaws.com",
-    ".amazonaws.com.cn",
-    ".amazonaws.eu",
-    ".api.aws",
-    ".api.amazonwebservices.com.cn",
-    ".api.amazonwebservices.eu",
-    ".adc-e.uk",
-    ".aws.scloud",
-    ".ic.gov",
-    ".sgov.gov",
-)
 
-
-class Call(NamedTuple):
+class ApiCall(NamedTuple):
     """One call: the client's service name and region, the client's method, its keyword arguments."""
 
     service: str
@@ -82,120 +66,48 @@ class Call(NamedTuple):
     parameters: dict[str, Any]
 
 
-class ClientShape(NamedTuple):
-    """How the clients for the calls are made: like the S3 client they serve.
-
-    ``options`` are those of ``botocore.config.Config``; ``s3_endpoint_url`` is the S3 client's endpoint where that is
-    not AWS.
-    """
-
-    options: tuple[tuple[str, Any], ...]
-    verify: Any
-    s3_endpoint_url: str | None
-
-    def __repr__(self) -> str:
-        # A proxy's address may hold a password.
-        return f"<ClientShape of {len(self.options)} options>"
-
-    def digest(self) -> bytes:
-        """Return what stands for the shape as a key."""
-        return hashlib.sha256(repr(tuple(self)).encode()).digest()
-
-    @classmethod
-    def of(cls, client: BaseClient) -> ClientShape:
-        """Read the shape off an S3 client: proxies, time-outs, retries, FIPS, dual-stack, certificates."""
-        config = client.meta.config
-        dual_stack = bool((getattr(config, "s3", None) or {}).get("use_dualstack_endpoint"))
-        options = {name: getattr(config, name, None) for name in SHARED_OPTIONS}
-        if dual_stack:
-            options["use_dualstack_endpoint"] = True
-        # botocore keeps what create_client(verify=…) or the profile's ca_bundle said in the HTTP session alone.
-        private: Any = client
-        verify = getattr(private._endpoint.http_session, "_verify", None)
-        endpoint = client.meta.endpoint_url
-        foreign = endpoint if not is_aws_host(urlsplit(endpoint).hostname or "") else None
-        return cls(tuple((name, value) for name, value in options.items() if value is not None), verify, foreign)
-
-    def config(self, make: Callable[..., Config] = Config, **more: Any) -> Config:
-        """Return the configuration of a client for the calls, made by a class of configurations."""
-        return make(user_agent_extra=USER_AGENT, **dict(self.options), **more)
-
-    def endpoint_url(self, service: str, config: AccessGrantsConfig) -> str | None:
-        """Return where a service is called; None leaves it to botocore and its ``AWS_ENDPOINT_URL_*``.
-
-        Where S3 itself is a local service, STS is asked at ``endpoint_url`` too: AWS does not know those credentials.
-        """
-        if service == "s3":
-            return self.s3_endpoint_url
-        if service == "s3control" or self.s3_endpoint_url is not None:
-            return config.endpoint_url
-        return None
-
-
-SHARED_OPTIONS = (
-    "client_cert",
-    "connect_timeout",
-    "max_pool_connections",
-    "proxies",
-    "proxies_config",
-    "read_timeout",
-    "retries",
-    "s3",
-    "tcp_keepalive",
-    "use_dualstack_endpoint",
-    "use_fips_endpoint",
-)
-
-
-def is_aws_host(host: str) -> bool:
-    """Tell whether a host name belongs to AWS, VPC endpoints included."""
-    return host.endswith(AWS_SUFFIXES)
-
-
-def call_for(step: Step, config: AccessGrantsConfig, signed_as: Credentials) -> Call:
-    """Return the call that performs ``step`` (any but a wait), signed with the requester's own credentials."""
-    signed: dict[str, Any] = {SIGNED_AS: signed_as}
-    if isinstance(step, CallerAccount):
-        return Call("sts", step.region, "get_caller_identity", signed)
-    if isinstance(step, BucketRegion):
-        return Call("s3", step.region, "head_bucket", {"Bucket": step.bucket, **signed})
-    if isinstance(step, FindInstance):
+def api_call_for(call: ControlCall, config: AccessGrantsConfig, credentials: Credentials) -> ApiCall:
+    """Return the call of a botocore client that asks for ``call``, signed with the caller's own credentials."""
+    signed: dict[str, Any] = {SIGNED_AS: credentials}
+    if isinstance(call, CallerAccount):
+        return ApiCall("sts", call.region, "get_caller_identity", signed)
+    if isinstance(call, BucketRegion):
+        return ApiCall("s3", call.region, "head_bucket", {"Bucket": call.bucket, **signed})
+    if isinstance(call, FindInstance):
         # What is asked for itself: the bucket's root may lie outside every location.
-        wanted = {"AccountId": step.account_id, "S3Prefix": f"{SCHEME}{step.target.bucket}/{step.target.key}"}
-        return Call("s3control", step.region, "get_access_grants_instance_for_prefix", {**wanted, **signed})
-    if isinstance(step, ListGrants):
+        wanted = {"AccountId": call.account_id, "S3Prefix": f"{SCHEME}{call.target.bucket}/{call.target.key}"}
+        return ApiCall("s3control", call.region, "get_access_grants_instance_for_prefix", {**wanted, **signed})
+    if isinstance(call, ListGrants):
         # A leading fragment: without the slash it also finds grants written `s3://bucket*`.
-        wanted = {"AccountId": step.account_id, "GrantScope": f"{SCHEME}{step.bucket}"}
-        if step.everywhere:
+        wanted = {"AccountId": call.account_id, "GrantScope": f"{SCHEME}{call.bucket}"}
+        if call.shared_instances:
             wanted["InstanceScope"] = "ALL"
-        if step.token is not None:
-            wanted["NextToken"] = step.token
-        return Call("s3control", step.region, "list_caller_access_grants", {**wanted, **signed})
-    if isinstance(step, Vend):
-        return Call("s3control", step.region, "get_data_access", {**_vend_parameters(step, config), **signed})
-    raise TypeError(f"{step!r} is performed without a call")
+        if call.token is not None:
+            wanted["NextToken"] = call.token
+        return ApiCall("s3control", call.region, "list_caller_access_grants", {**wanted, **signed})
+    return ApiCall("s3control", call.region, "get_data_access", {**_data_access_parameters(call, config), **signed})
 
 
-def _vend_parameters(step: Vend, config: AccessGrantsConfig) -> dict[str, Any]:
+def _data_access_parameters(call: GetDataAccess, config: AccessGrantsConfig) -> dict[str, Any]:
     wanted: dict[str, Any] = {
-        "AccountId": step.account_id,
-        "Target": str(step.target),
-        "Permission": step.permission,
+        "AccountId": call.account_id,
+        "Target": str(call.target),
+        "Permission": call.permission,
         "Privilege": config.privilege,
     }
-    if not step.target.is_prefix:
+    if not call.target.is_prefix:
         wanted["TargetType"] = "Object"
-    seconds = step.seconds or config.duration_seconds
+    seconds = call.seconds or config.duration_seconds
     if seconds is not None:
         wanted["DurationSeconds"] = seconds
     if config.audit_context is not None:
         wanted["AuditContext"] = config.audit_context
-    if step.everywhere:
+    if call.shared_instances:
         wanted["InstanceScope"] = "ALL"
     return wanted
 
 
-def response_of(client: Any, call: Call) -> Mapping[str, Any] | None:
+def response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | None:
     """Make a call in this thread and return botocore's response, None for an answer that botocore can't parse.
 
     Raises ``ClientError`` and ``BotoCoreError``.
@@ -209,26 +121,32 @@ def response_of(client: Any, call: Call) -> Mapping[str, Any] | None:
     return response
 
 
-def answer_of(step: Step, response: Mapping[str, Any]) -> Any:
-    """Read a call's response; what the service left out comes out as None, for the flow to judge."""
-    if isinstance(step, CallerAccount):
+def reply_of(call: ControlCall, response: Mapping[str, Any] | None) -> Any:
+    """Read a call's response; what the service left out comes out as None, for the core to judge.
+
+    None stands for an answer that botocore can't parse, and raises ``UnreadableAnswer``.
+    """
+    if response is None:
+        # Raised out here, so that nothing leads to the parser's error: it quotes the answer, credentials and all.
+        raise UnreadableAnswer
+    if isinstance(call, CallerAccount):
         return response.get("Account")
-    if isinstance(step, BucketRegion):
+    if isinstance(call, BucketRegion):
         return _region_in(response)
-    if isinstance(step, FindInstance):
+    if isinstance(call, FindInstance):
         return response.get("AccessGrantsInstanceArn")
-    if isinstance(step, ListGrants):
+    if isinstance(call, ListGrants):
         listed = response.get("CallerAccessGrantsList")
         if listed is None and "x-amz-request-id" not in _headers_of(response):
-            # Not an empty list but none, from somebody who is not AWS: nobody is told by it that there are no grants.
+            # No empty list but none at all, from a service that is not AWS: it does not mean that there are no grants.
             raise UnreadableAnswer
         grants = [CallerGrant(*(entry.get(name) for name in GRANT_FIELDS)) for entry in listed or ()]
-        return Page(grants, response.get("NextToken"))
+        return GrantPage(grants, response.get("NextToken"))
     vended = response.get("Credentials") or {}
     keys: list[Any] = [vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
     expiration = vended.get("Expiration")
-    return Answer(
-        signer=Credentials(*keys) if all(map(_fits_a_header, keys)) else None,
+    return DataAccessReply(
+        credentials=Credentials(*keys) if all(map(_fits_a_header, keys)) else None,
         expiration=expiration if isinstance(expiration, datetime) else None,
         matched=response.get("MatchedGrantTarget"),
         instance_arn=response.get("MatchedInstanceArn"),
@@ -240,9 +158,9 @@ def _fits_a_header(text: object) -> bool:
     return isinstance(text, str) and text != "" and text.isascii() and text.isprintable()
 
 
-def answer_of_error(step: Step, error: ClientError) -> Any:
-    """Return the answer that an error still is, or raise it: a refused HeadBucket names the region all the same."""
-    if isinstance(step, BucketRegion):
+def reply_of_error(call: ControlCall, error: ClientError) -> Any:
+    """Return the reply that an error still is, or raise it: a refused HeadBucket names the region all the same."""
+    if isinstance(call, BucketRegion):
         return _region_in(error.response)
     raise error
 

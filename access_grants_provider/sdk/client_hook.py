@@ -1,57 +1,80 @@
-"""What is hooked into one S3 client, but for the I/O: which credentials each of its requests gets.
+"""What is hooked into one S3 client, but for the I/O: signing one request, recovering one refusal.
 
 Rests on the events ``before-sign.s3`` (for each attempt, presigned URL and presigned POST) and ``needs-retry.s3``, and
 on ``RequestSigner.sign``, which honours ``request.context["signing"]["request_credentials"]`` (botocore 1.34.70).
-``threads.py`` and ``aio.py`` drive the generators here, with threads or with tasks.
+``sync_client.py`` and ``aio_client.py`` drive the generators here, with threads or with tasks.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import botocore
 from botocore.client import BaseClient
-from botocore.handlers import handle_copy_source_param
 
-from ..core.caller_state import Denial
-from ..core.credential_cache import Vended
-from ..core.cross_process import withdrawn
-from ..core.io_requests import Ask, Rules, Step, Vend
-from ..core.operations import Access, access_of, access_of_post, unsupported_bucket
-from ..core.resolver import Verdict, decide, denied, find, nearer_grant, refused
-from ..core.results import Decision
-from ..core.scopes import Permission, Target
-from ..core.service_errors import UnreadableAnswer
-from ..exceptions import ConfigurationError, ServiceFailure
-from ..provider import AccessGrantsProvider
-from .answers import VendedCredentials, decision_of
-from .api_calls import Call, ClientShape, answer_of, call_for
-from .attempts import ATTEMPT, NOTHING, Attempt, may_say_expired, rewound, says_expired, signing_region, start_clean
-from .caller import Requester, Requesters
-from .presign_expiry import PresignedUrls, lasting_of
+from ..core.credential_cache import StoredCredentials
+from ..core.flow_context import FlowContext
+from ..core.io_requests import ControlCall, GetDataAccess, GrantRequest, Step
+from ..core.operations import RequiredAccess, required_access, required_access_of_post
+from ..core.resolver import Resolution, Resolver, refused
+from ..core.service_errors import Denial
+from ..exceptions import ServiceFailure
+from .api_calls import ApiCall, api_call_for, reply_of
+from .caller import Caller, CallerTracker
+from .internal_clients import ClientShape
+from .presign_expiry import PresignedUrls, seconds_presigned_for
+from .runtime import Runtime, Settings
 
-if TYPE_CHECKING:
-    from .disk_steps import Processes
+__all__ = ["ClientHook", "signing_region"]
 
-__all__ = ["ClientHook", "Wanted"]
+# Where a request's context keeps what its last attempt was signed with.
+ATTEMPT = "access_grants_attempt"
+PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
+NOTHING: Mapping[str, Any] = {}
 
-logger = logging.getLogger(__name__)
 # Signatures that no grant's credentials can make: S3 Express sessions, multi-Region access points, bearer tokens.
-FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "bearer")
+FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "s3v4a", "bearer")
+# S3's answers to credentials that have ended, or whose location's role was made anew.
+NOT_ACCEPTED = ("ExpiredToken", "InvalidToken", "InvalidAccessKeyId")
+# A HEAD has no body, so its 400 has no code: it may say that the token has expired, or that a header is missing
+# (SSE-C). Credentials of less than a minute, or less than half of their life, have not expired.
+MIN_SUSPECT_AGE = 60
+
+SIGNED_BY_HAND = RequiredAccess(None, None, "the request is signed by hand, so what it touches is not known")
 
 
-class Wanted(NamedTuple):
-    """What a request needs; ``recovered`` if it was sent again because S3 refused it.
+class SigningRequest(NamedTuple):
+    """A request that is about to be signed; ``recovered`` if it is sent again because S3 refused it.
 
-    ``lasting``: for how many seconds a presigned one shall be good.
+    ``min_lifetime``: for how many seconds a presigned one shall be good.
     """
 
     operation: str
-    access: Access
+    access: RequiredAccess
+    settings: Settings
     recovered: bool
-    lasting: float = 0
+    min_lifetime: float = 0
+
+
+class Attempt(NamedTuple):
+    """How one attempt of a request was signed; ``recovered`` once it was sent again because S3 refused that.
+
+    ``stored`` is None for one that is signed as the caller after a provisional denial. ``credentials`` is the object
+    that stands in the request's signing context.
+    """
+
+    stored: StoredCredentials | None
+    credentials: Any
+    from_cache: bool
+    signing: SigningRequest
+    caller: Caller
+
+    def again(self) -> Attempt:
+        """Return it as recovered."""
+        return self._replace(signing=self.signing._replace(recovered=True))
 
 
 class ClientHook:
@@ -59,16 +82,21 @@ class ClientHook:
 
     asynchronous = False
 
-    def __init__(self, provider: AccessGrantsProvider, client: BaseClient) -> None:
-        self.provider = provider
+    def __init__(self, runtime: Runtime, client: BaseClient) -> None:
+        self.runtime = runtime
+        # The provider, which lives as long as a client that it covers.
+        self.owner: Any = None
         self._events: Any = client.meta.events
         private: Any = client
-        self._signer: Any = private._request_signer
-        self._shape = ClientShape.of(client)
-        self._operations: Mapping[str, str] = client.meta.method_to_api_mapping
-        self._requesters = Requesters(provider)
+        self.request_signer: Any = private._request_signer
+        self.shape = ClientShape.of(client)
+        self.operations: Mapping[str, str] = client.meta.method_to_api_mapping
+        self._callers = CallerTracker()
         self._presigned = PresignedUrls(client)
+        self._warned_of_endpoint = False
         self.loader: object = getattr(client, "_loader", None)
+        if runtime.clients.loader is None:
+            runtime.clients.loader = self.loader
 
     def attach(self) -> None:
         """Start to see the client's requests."""
@@ -77,7 +105,7 @@ class ClientHook:
         self._events.register_first("needs-retry.s3", self.needs_retry)
 
     def detach(self) -> None:
-        """Stop."""
+        """Stop intercepting the client's requests."""
         self._presigned.detach()
         self._events.unregister("before-sign.s3", self.before_sign)
         self._events.unregister("needs-retry.s3", self.needs_retry)
@@ -94,205 +122,274 @@ class ClientHook:
         """Handle ``needs-retry.s3``: 0 sends the request again at once, None leaves that to botocore."""
         raise NotImplementedError
 
-    def _rules(self) -> Rules:
-        """Return the provider's rules, as they hold for what runs now."""
-        return self.provider.rules
-
-    def _signs(self, vended_signer: Any) -> Any:
+    def request_credentials(self, stored: StoredCredentials) -> Any:
         """Return what the client's signer takes for these credentials."""
-        return vended_signer
+        return stored.credentials
 
-    def _wanted(self, context: dict[str, Any], operation: str, signature: Any, signer: Any) -> Wanted | None:
-        """Say what a request needs; None where it is left alone."""
-        recovered = start_clean(context) if ATTEMPT in context else False
-        access = self._access(context, operation, signature, signer)
-        if access.permission is None:
-            self.provider.count("unsupported")
-            self.provider.report(operation, access, None, Verdict("unsupported", reason=access.reason))
+    def required_access(
+        self, context: Mapping[str, Any], operation: str, signature: Any, signer: Any, settings: Settings
+    ) -> RequiredAccess:
+        """Say what a request needs, or why it is left alone."""
+        if signature is botocore.UNSIGNED or signer._credentials is None:
+            return RequiredAccess(None, None, "the request is not signed")
+        if signature.startswith(FOREIGN_SIGNATURES):
+            return RequiredAccess(None, None, f"a grant's credentials can't make the signature {signature!r}")
+        signing = context.get("signing", NOTHING)
+        if "request_credentials" in signing or "identity_cache" in signing:
+            return RequiredAccess(None, None, "the request carries credentials of its own already")
+        foreign = self.foreign_endpoint(settings)
+        if foreign is not None:
+            return RequiredAccess(None, None, foreign)
+        redirect = context.get("s3_redirect")
+        if redirect is None:
+            return SIGNED_BY_HAND
+        params = redirect["params"]
+        form = context.get("s3-presign-post-fields")
+        if form is not None:
+            return required_access_of_post(params["Bucket"], form["key"])
+        return required_access(operation, params)
+
+    def foreign_endpoint(self, settings: Settings) -> str | None:
+        """Return why the client is left alone if it is aimed at another S3 (MinIO, Ceph)."""
+        if self.shape.foreign_url is None or settings.config.endpoint_url is not None:
             return None
-        return Wanted(operation, access, recovered, lasting_of(context, signature))
+        return f"{self.shape.foreign_url} is not an endpoint of AWS, and the option endpoint_url is not set"
 
-    def _sign_warm(self, context: dict[str, Any], wanted: Wanted, requester: Requester, signer: Any) -> bool:
+    def _signing_request(
+        self, context: dict[str, Any], operation: str, signature: Any, signer: Any
+    ) -> SigningRequest | None:
+        """Say what a request needs; None where it is left alone. Raises where that is not allowed."""
+        recovered = start_clean(context) if ATTEMPT in context else False
+        runtime = self.runtime
+        settings = runtime.settings
+        access = self.required_access(context, operation, signature, signer, settings)
+        if access.permission is None:
+            self._leave_alone(operation, access, settings)
+            return None
+        return SigningRequest(operation, access, settings, recovered, seconds_presigned_for(context, signature))
+
+    def _leave_alone(self, operation: str, access: RequiredAccess, settings: Settings) -> None:
+        runtime = self.runtime
+        if settings.config.raises_on_denial:
+            if access is SIGNED_BY_HAND:
+                denial = Denial("signed by hand", str(access.reason).capitalize())
+                resolution = refused(denial, operation, raises=True)
+                self._report_and_raise(operation, access, settings, None, resolution, "", "")
+            if not self._warned_of_endpoint and access.reason == self.foreign_endpoint(settings):
+                self._warned_of_endpoint = True
+                runtime.notices.foreign_endpoint(str(access.reason))
+        runtime.counters.add["unsupported"]()
+        runtime.report(settings, operation, access, None, Resolution("unsupported", reason=access.reason))
+
+    def _sign_warm(self, context: dict[str, Any], signing: SigningRequest, caller: Caller) -> bool:
         """Take the straight path: nothing to ask. False where there is something to ask."""
-        permission, target, _reason = wanted.access
-        if target is None or permission is None:
+        access = signing.access
+        if access.target is None or access.permission is None:
             return False
-        provider = self.provider
-        now = provider.rules.clock()
-        vended = requester.memory.warm(permission, target, now)
-        if vended is None or (wanted.lasting and not vended.lasts(wanted.lasting, now)):
+        runtime = self.runtime
+        now = runtime.clock.wall()
+        stored = caller.state.credentials.get_fresh(access.permission, access.target, now)
+        if stored is None or (signing.min_lifetime and not stored.is_valid_for(signing.min_lifetime, now)):
             return False
-        if provider.reports():
-            self._settle(wanted, signing_region(context, signer), Verdict("granted", vended, "cache"), requester)
-        else:
-            provider.count("cache_hits")
-        self._sign_with(vended, True, context, wanted, requester)
+        runtime.counters.add["cache_hits"]()
+        if runtime.reports(signing.settings):
+            region = signing_region(context, self.request_signer)
+            resolution = Resolution("granted", stored, "cache")
+            runtime.report(signing.settings, signing.operation, access, region, resolution)
+        self._sign_with(stored, True, context, signing, caller)
         return True
 
     def _sign_cold(
-        self, context: dict[str, Any], wanted: Wanted, requester: Requester, signer: Any
-    ) -> Generator[Step, Any, None]:
-        """Decide how a request is signed, and have it signed so. Raises what the decision raises."""
-        region = signing_region(context, signer)
-        verdict = yield from self._decide(wanted.operation, wanted.access, region, requester, wanted.lasting)
-        self._settle(wanted, region, verdict, requester, context["s3_redirect"]["params"]["Bucket"])
-        if verdict.vended is not None:
-            self._sign_with(verdict.vended, verdict.source == "cache", context, wanted, requester)
+        self, context: dict[str, Any], signing: SigningRequest, caller: Caller, flow: FlowContext
+    ) -> Generator[Step, Any, Resolution]:
+        """Decide how a request is signed. Raises what the decision raises; nothing is signed yet."""
+        access, region = signing.access, signing_region(context, self.request_signer)
+        return (yield from self.resolve(signing.operation, access, region, caller, flow, signing.min_lifetime))
 
-    def _sign_with(
-        self, vended: Vended, from_cache: bool, context: dict[str, Any], wanted: Wanted, requester: Requester
-    ) -> None:
-        """Have a request signed with these credentials, and leave in its context how it was."""
-        if wanted.lasting:
-            self.provider.notices.early_end(wanted.operation, vended, wanted.lasting, self.provider.rules.clock())
-        credentials = self._signs(vended.signer)
-        context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
-        context[ATTEMPT] = Attempt(vended, credentials, from_cache, wanted.access, requester, wanted.recovered)
+    def _finish(self, context: dict[str, Any], signing: SigningRequest, caller: Caller, resolution: Resolution) -> None:
+        """Count and report what was decided, raise it where it is a refusal, and have the request signed so."""
+        bucket = context["s3_redirect"]["params"]["Bucket"]
+        region = signing_region(context, self.request_signer)
+        masked = caller.state.masked_key
+        self._report_and_raise(signing.operation, signing.access, signing.settings, region, resolution, bucket, masked)
+        if resolution.stored is not None:
+            self._sign_with(resolution.stored, resolution.source == "cache", context, signing, caller)
+        elif resolution.denial is not None and resolution.denial.provisional:
+            context[ATTEMPT] = Attempt(None, None, True, signing, caller)
 
-    def _refused(self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any]) -> Attempt | None:
-        """Return how a request was signed that S3 has refused; None where there is nothing to mend."""
-        if response is None or response[0].status_code < 400:
-            return None
-        attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
-        return None if attempt is None or attempt.recovered else attempt
-
-    def _recover(
-        self, attempt: Attempt, response: tuple[Any, dict[str, Any]], request_dict: dict[str, Any], operation: str
-    ) -> Generator[Step, Any, int | None]:
-        """Renew the credentials or find a nearer grant; return 0 where the request is worth sending again."""
-        memory = attempt.requester.memory
-        region = signing_region(request_dict["context"], self._signer)
-        permission, target, _reason = attempt.access
-        if permission is None or target is None:
-            return None
-        if says_expired(response) or (
-            attempt.from_cache
-            and may_say_expired(response, request_dict["method"], region)
-            and self._may_recheck(attempt, permission, target)
-        ):
-            logger.warning("S3 takes the credentials of %r for expired; renewing them", str(attempt.vended.scope))
-            with memory.lock:
-                memory.credentials.drop(attempt.vended)
-            yield from withdrawn(attempt.vended, self._rules())
-        elif response[0].status_code == 403 and attempt.from_cache:
-            ask = Ask(operation, permission, target, region)
-            if not (yield from nearer_grant(memory, ask, attempt.vended, self._rules())):
-                return None
-        else:
-            return None
-        if not rewound(request_dict.get("body")):
-            return None
-        request_dict["context"][ATTEMPT] = attempt._replace(recovered=True)
-        self.provider.count("recovered")
-        return 0
-
-    def _may_recheck(self, attempt: Attempt, permission: Permission, target: Target) -> bool:
-        memory, now = attempt.requester.memory, self.provider.rules.clock()
-        with memory.lock:
-            return memory.may_recheck(permission, attempt.vended.scope, target, now)
-
-    def _imagined(self, operation: str, params: dict[str, Any]) -> tuple[str, Access]:
-        """Return the operation's name and what it needs, for a request that is not made."""
-        name = self._operations.get(operation, operation)
-        if name not in self._operations.values():
-            raise ConfigurationError(f"operation={operation!r} is unknown; S3 has 'get_object', or 'GetObject'")
-        for parameter in ("Bucket", "Key", "Prefix"):
-            if not isinstance(params.get(parameter, ""), str):
-                raise ConfigurationError(f"{parameter}={params[parameter]!r} is not allowed; it must be a text")
-        # As botocore does before they reach a request's context.
-        params = dict(params)
-        handle_copy_source_param(params)
-        context = {"s3_redirect": {"params": params}}
-        try:
-            return name, self._access(context, name, self._signer.signature_version, self._signer)
-        except KeyError as error:
-            raise ConfigurationError(f"operation={operation!r} needs the parameter {error.args[0]!r}") from None
-
-    def _explain(self, name: str, access: Access, requester: Requester) -> Generator[Step, Any, Decision]:
-        region = signing_region({}, self._signer)
-        return decision_of(name, access, region, (yield from self._decide(name, access, region, requester)))
-
-    def _check_askable(self, target: Target | None) -> None:
-        """Raise where the client can't ask for this target's credentials, or for anything at all."""
-        if self._signer._credentials is None:
-            raise ConfigurationError("the client has no credentials of its own to ask S3 Access Grants with")
-        reason = self._not_aws()
-        if target is not None and unsupported_bucket(target.bucket):
-            reason = reason or "it is not a general purpose bucket"
-        if reason is not None:
-            about = "" if target is None else f" for bucket {target.bucket!r}"
-            raise ConfigurationError(f"no credentials{about}: {reason}")
-
-    def _credentials(
-        self, target: Target, permission: Permission, requester: Requester
-    ) -> Generator[Step, Any, VendedCredentials]:
-        ask = Ask("GetDataAccess", permission, target, signing_region({}, self._signer))
-        found, _ = yield from find(requester.memory, ask, self._rules())
-        if isinstance(found, Denial):
-            raise denied(found, ask.operation)
-        return VendedCredentials.of(found)
-
-    def _access(self, context: dict[str, Any], operation: str, signature: Any, signer: Any) -> Access:
-        """Say what a request needs, or why it is left alone."""
-        if signature is botocore.UNSIGNED or signer._credentials is None:
-            return Access(None, None, "the request is not signed")
-        if signature.startswith(FOREIGN_SIGNATURES):
-            return Access(None, None, f"a grant's credentials can't make the signature {signature!r}")
-        signing = context.get("signing", NOTHING)
-        if "request_credentials" in signing or "identity_cache" in signing:
-            return Access(None, None, "the request carries credentials of its own already")
-        not_aws = self._not_aws()
-        if not_aws is not None:
-            return Access(None, None, not_aws)
-        params = context["s3_redirect"]["params"]
-        form = context.get("s3-presign-post-fields")
-        if form is not None:
-            return access_of_post(params["Bucket"], form["key"])
-        return access_of(operation, params)
-
-    def _not_aws(self) -> str | None:
-        """Return why the client is left alone if it is aimed at another S3 (MinIO, Ceph)."""
-        if self._shape.s3_endpoint_url is None or self.provider.config.endpoint_url is not None:
-            return None
-        return f"{self._shape.s3_endpoint_url} is not AWS, and the option endpoint_url is not set"
-
-    def _decide(
-        self, operation: str, access: Access, region: str, requester: Requester, lasting: float = 0
-    ) -> Generator[Step, Any, Verdict]:
+    def resolve(
+        self,
+        operation: str,
+        access: RequiredAccess,
+        region: str,
+        caller: Caller,
+        flow: FlowContext,
+        min_lifetime: float = 0,
+        exact: bool = False,
+    ) -> Generator[Step, Any, Resolution]:
+        """Decide on a request that S3 Access Grants covers."""
         if access.target is None or access.permission is None:
-            return refused(Denial("two buckets", access.reason or ""), operation, self.provider.config)
+            return refused(Denial("two buckets", access.reason or ""), operation, flow.config.raises_on_denial)
         try:
-            ask = Ask(operation, access.permission, access.target, region, lasting)
-            return (yield from decide(requester.memory, ask, self._rules()))
+            request = GrantRequest(operation, access.permission, access.target, region, min_lifetime)
+            return (yield from Resolver(caller.state, request, flow, exact).decide())
         except ServiceFailure:
-            self.provider.count("failed")
+            self.runtime.counters.add["failed"]()
             raise
 
-    def _settle(self, wanted: Wanted, region: str, verdict: Verdict, requester: Requester, bucket: str = "") -> None:
+    def _report_and_raise(
+        self,
+        operation: str,
+        access: RequiredAccess,
+        settings: Settings,
+        region: str | None,
+        resolution: Resolution,
+        bucket: str,
+        masked_key: str,
+    ) -> None:
         """Count and report a decision, and raise where it is a refusal."""
-        provider = self.provider
-        provider.count("cache_hits" if verdict.vended is not None and verdict.source == "cache" else verdict.outcome)
-        provider.report(wanted.operation, wanted.access, region, verdict, bucket, requester.memory.label)
-        if verdict.error is not None:
-            raise verdict.error
+        runtime = self.runtime
+        hit = resolution.stored is not None and resolution.source == "cache"
+        runtime.counters.add["cache_hits" if hit else resolution.outcome]()
+        if resolution.outcome == "fallback":
+            runtime.notices.fallback(bucket, resolution, masked_key)
+        runtime.report(settings, operation, access, region, resolution)
+        if resolution.error is not None:
+            raise resolution.error
 
-    def _processes(self) -> Processes:
-        """Return what performs the steps on disk."""
-        processes = self.provider.processes
-        if processes is None:
-            raise ConfigurationError("the options were changed in the middle of a request; make it again")
-        return processes
+    def _sign_with(
+        self,
+        stored: StoredCredentials,
+        from_cache: bool,
+        context: dict[str, Any],
+        signing: SigningRequest,
+        caller: Caller,
+    ) -> None:
+        """Have a request signed with these credentials, and leave in its context how it was."""
+        if signing.min_lifetime:
+            now = self.runtime.clock.wall()
+            self.runtime.notices.early_end(signing.operation, stored, signing.min_lifetime, now)
+        credentials = self.request_credentials(stored)
+        context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
+        context[ATTEMPT] = Attempt(stored, credentials, from_cache, signing, caller)
 
-    def _call(self, step: Step, requester: Requester) -> Call:
-        """Return the call that performs a step."""
-        self.provider.count("control_calls")
-        return call_for(step, self.provider.config, self._signs(requester.signer))
+    def _refused(self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any]) -> Attempt | None:
+        """Return how a request of ours was signed that S3 has refused; None where there is nothing to mend."""
+        attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
+        if attempt is None or attempt.signing.recovered or response is None or response[0].status_code < 400:
+            return None
+        return attempt
 
-    def _answer(self, step: Step, response: Mapping[str, Any] | None) -> Any:
-        """Read the response of a step's call; None stands for one that botocore can't parse."""
-        if response is None:
-            # Raised out here, so that nothing leads to the parser's error: it quotes the answer, credentials and all.
-            raise UnreadableAnswer
-        if isinstance(step, Vend):
-            self.provider.count("vended")
-        return answer_of(step, response)
+    def _recover(
+        self, attempt: Attempt, response: tuple[Any, dict[str, Any]], request_dict: dict[str, Any], flow: FlowContext
+    ) -> Generator[Step, Any, int | None]:
+        """Renew the credentials or find a grant; return 0 where the request is worth sending again."""
+        signing, status = attempt.signing, response[0].status_code
+        permission, target, *_ = signing.access
+        if permission is None or target is None:
+            return None
+        region = signing_region(request_dict["context"], self.request_signer)
+        request = GrantRequest(signing.operation, permission, target, region)
+        resolver = Resolver(attempt.caller.state, request, flow, exact=True)
+        stored = attempt.stored
+        if stored is None:
+            worth = status == 403 and (yield from self._finds_grant(resolver, flow))
+        elif says_not_accepted(response) or self._may_have_expired(attempt, stored, response, request_dict, region):
+            text = "S3 did not accept the credentials of %r; they are renewed"
+            flow.log.note(logging.INFO, text, str(stored.scope))
+            yield from resolver.withdraw(stored)
+            worth = True
+        else:
+            worth = status == 403 and attempt.from_cache and (yield from resolver.nearer_grant(stored))
+            if status == 403 and not worth and signing.access.hint is not None:
+                self.runtime.notices.copy_refused(signing.operation, stored)
+        if not worth or not rewound(request_dict.get("body")):
+            return None
+        request_dict["context"][ATTEMPT] = attempt.again()
+        self.runtime.counters.add["recovered"]()
+        return 0
+
+    def _finds_grant(self, resolver: Resolver, flow: FlowContext) -> Generator[Step, Any, bool]:
+        """After a 403 to the caller, whose request was concluded to have no grant: ask about just this target."""
+        try:
+            found, _source = yield from resolver.find()
+        except ServiceFailure as failure:
+            # No reason to hide S3's own 403.
+            flow.log.note(logging.WARNING, "S3 refused the caller, and a grant could not be looked for: %s", failure)
+            return False
+        return isinstance(found, StoredCredentials)
+
+    def _may_have_expired(
+        self,
+        attempt: Attempt,
+        stored: StoredCredentials,
+        response: tuple[Any, dict[str, Any]],
+        request_dict: dict[str, Any],
+        region: str,
+    ) -> bool:
+        """Tell whether S3's bare 400 to a HEAD may mean credentials that have ended, and note that it is acted upon.
+
+        S3 also answers 400 to a HEAD signed for the wrong region, and names the right one: that is the redirector's
+        business. Where renewed credentials get 400 too, they are not the reason, and that settles it for the scope.
+        """
+        http = response[0]
+        if request_dict["method"] != "HEAD" or http.status_code != 400 or not attempt.from_cache:
+            return False
+        if http.headers.get("x-amz-bucket-region", region) != region:
+            return False
+        half_of_life = (stored.expires_at - stored.vended_at) / 2
+        if self.runtime.clock.wall() - stored.vended_at < min(MIN_SUSPECT_AGE, half_of_life):
+            return False
+        now = self.runtime.clock.monotonic()
+        return attempt.caller.state.take_recheck(stored.permission, stored.scope, "bare 400", now)
+
+    def _read(self, call: ControlCall, response: Mapping[str, Any] | None) -> Any:
+        """Read the response of a control call."""
+        reply = reply_of(call, response)
+        if isinstance(call, GetDataAccess):
+            self.runtime.counters.add["vended"]()
+        return reply
+
+    def _api_call(self, call: ControlCall, caller: Caller, flow: FlowContext) -> ApiCall:
+        """Return the call of a botocore client that performs a control call."""
+        self.runtime.counters.add["control_calls"]()
+        return api_call_for(call, flow.config, self.caller_credentials(caller))
+
+    def caller_credentials(self, caller: Caller) -> Any:
+        """Return what an internal client's signer takes for the caller."""
+        return caller.credentials
+
+
+def start_clean(context: dict[str, Any]) -> bool:
+    """Take the last attempt's grant out of a retry's context; say whether the request was sent again for it."""
+    last: Attempt = context.pop(ATTEMPT)
+    signing = context.get("signing", {})
+    if last.credentials is not None and signing.get("request_credentials") is last.credentials:
+        context["signing"] = {name: value for name, value in signing.items() if name != "request_credentials"}
+    return last.signing.recovered
+
+
+def signing_region(context: Mapping[str, Any], signer: Any) -> str:
+    """Return the region a request is signed for: its own, else the client's."""
+    region: str | None = context.get("signing", NOTHING).get("region") or signer.region_name
+    return "us-east-1" if region is None else PSEUDO_REGIONS.get(region, region)
+
+
+def says_not_accepted(response: tuple[Any, dict[str, Any]]) -> bool:
+    """Tell whether S3 refused the credentials as such."""
+    return response[1].get("Error", {}).get("Code") in NOT_ACCEPTED
+
+
+def rewound(body: Any) -> bool:
+    """Rewind a body as botocore will; where that fails, S3's refusal tells more than the failure to send again."""
+    if body is None or isinstance(body, (bytes, bytearray, str)):
+        return True
+    try:
+        sought = body.seek(0)
+    except (AttributeError, OSError, ValueError):
+        return False
+    if inspect.iscoroutine(sought):
+        # An asynchronous file: botocore, aiobotocore's too, would not wait for it.
+        sought.close()
+        return False
+    return True

@@ -4,8 +4,9 @@ With ``boto3[crt]`` and ``preferred_transfer_client="crt"``, or ``"auto"`` on in
 ``upload_file`` and its like make a client of their own that signs in C, with the caller's own credentials. No event of
 botocore is fired for its requests, so no grant can reach them.
 
-Rests on the parameter ``Config`` of the transfer methods (``boto3.s3.transfer.TransferConfig``), and on botocore making
-a class for each client. Neither boto3 nor awscrt is imported here: whoever has these methods has loaded them.
+Rests on the parameter ``Config`` of the transfer methods (``boto3.s3.transfer.TransferConfig``), and on ``boto3.crt``
+comparing a client's credentials with its own before it transfers for it. Neither boto3 nor awscrt is imported here:
+whoever has these methods has loaded them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Any
 
 from botocore.client import BaseClient
 
+from .wrapped_method import WrappedMethod
+
 __all__ = ["ClassicTransfers"]
 
 # ``copy`` is not among them: the CRT can't copy, and boto3 does that with its classic transfer client always.
 TRANSFERS = ("upload_file", "download_file", "upload_fileobj", "download_fileobj")
-ASKED_FOR_THE_CRT = "_get_credentials"
+GET_CREDENTIALS, ASKED_BY = "_get_credentials", "is_crt_compatible_request"
 
 NOTICE = (
     "boto3 would transfer with its CRT client, which grants can't reach; covered clients use the classic one "
@@ -38,33 +41,29 @@ class ClassicTransfers:
     """
 
     def __init__(self, client: BaseClient, say: Callable[[str], object]) -> None:
-        # On its class, not on the client: there, methods that know the client would keep it alive.
-        self._class = type(client)
         self._say = say
-        self._before: dict[str, Any] = {}
+        owner = type(client)
+        self._methods = [WrappedMethod(owner, name, self._in_the_classic_way) for name in TRANSFERS]
+        self._methods.append(WrappedMethod(owner, GET_CREDENTIALS, self._none_for_the_crt))
 
     def attach(self) -> None:
         """Have the client's transfers go the classic way. A client made by botocore alone has no such methods."""
-        had = vars(self._class)
-        ours: dict[str, Any] = {name: self._in_the_classic_way(had[name]) for name in TRANSFERS if name in had}
-        ours[ASKED_FOR_THE_CRT] = self._no_credentials()
-        for name, method in ours.items():
-            self._before[name] = had.get(name)
-            setattr(self._class, name, method)
+        for method in self._methods:
+            method.attach()
 
     def detach(self) -> None:
-        """Let boto3 choose again. A second time does nothing, for by then somebody else may be attached."""
-        methods, self._before = self._before, {}
-        for name, method in methods.items():
-            if method is None:
-                delattr(self._class, name)
-            else:
-                setattr(self._class, name, method)
+        """Let boto3 choose again. A second time does nothing."""
+        for method in self._methods:
+            method.detach()
 
-    def _in_the_classic_way(self, transfer: Callable[..., Any]) -> Callable[..., Any]:
+    def _in_the_classic_way(self, transfer: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
+        signature = inspect.signature(transfer)
+
         @functools.wraps(transfer)
         def with_classic_config(*args: Any, **kwargs: Any) -> Any:
-            call = inspect.signature(transfer).bind(*args, **kwargs)
+            if not active():
+                return transfer(*args, **kwargs)
+            call = signature.bind(*args, **kwargs)
             call.arguments["Config"] = self._classic(call.arguments.get("Config"))
             return transfer(*call.args, **call.kwargs)
 
@@ -78,20 +77,22 @@ class ClassicTransfers:
         config.preferred_transfer_client = "classic"
         return config
 
-    def _no_credentials(self) -> Callable[[BaseClient], None]:
+    def _none_for_the_crt(self, get: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
         """For ``S3Transfer(client, config)``, which goes round the methods and where no parameter can be reached.
 
-        boto3 asks this of a client before it transfers with the CRT, and takes the classic client where the answer is
-        None. Should that change, the CRT has nothing to sign with rather than the caller's own credentials. A process
-        has one CRT client; if it is not made yet, it is made now, on nobody's credentials, and then serves nobody: the
-        transfers of all clients in this process go the classic way.
+        ``boto3.crt`` compares a client's credentials with those of the process's CRT client, and takes the classic
+        client where there are none. For this question there are none; whoever else asks gets the client's credentials.
         """
-        say = self._say
 
-        def credentials_for_the_crt(_: BaseClient) -> None:
-            say(NOTICE)
+        @functools.wraps(get)
+        def credentials(client: BaseClient) -> Any:
+            code = sys._getframe(1).f_code
+            if active() and code.co_name == ASKED_BY:
+                self._say(NOTICE)
+                return None
+            return get(client)
 
-        return credentials_for_the_crt
+        return credentials
 
 
 def _means_the_crt(preferred: str) -> bool:

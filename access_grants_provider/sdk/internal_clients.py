@@ -1,24 +1,50 @@
-"""The botocore clients that make the calls: made on the first need, shared by all requesters, told of none."""
+"""The botocore clients that make the control calls: made on the first need, shared by all callers, told of none."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import threading
+import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from botocore.client import BaseClient
+from botocore.config import Config
 from botocore.exceptions import ProfileNotFound
+from botocore.model import ServiceModel
 from botocore.session import Session
 
 from ..core.config import AccessGrantsConfig
-from ..core.fork_safety import in_forked_children
-from .api_calls import NOBODY, ClientShape, hook_internal_client, read_timestamp
+from ..core.s3_hosts import is_s3_host
+from ..core.single_flight import SingleFlight
+from .api_calls import NOBODY, hook_internal_client, read_timestamp
 from .legacy_signer import honour_request_credentials
 
-__all__ = ["InternalClients", "prepare_session", "profile_settings"]
+__all__ = ["ClientShape", "InternalClients", "prepare_session", "profile_settings", "time_limit"]
 
 AnySession = TypeVar("AnySession", bound=Session)
+
+USER_AGENT = "access-grants-provider"
+# Those of the S3 client that its control calls are made with. Retries and time-outs are the core's business.
+SHARED_OPTIONS = (
+    "client_cert",
+    "ignore_configured_endpoint_urls",
+    "max_pool_connections",
+    "proxies",
+    "proxies_config",
+    "s3",
+    "tcp_keepalive",
+    "use_dualstack_endpoint",
+    "use_fips_endpoint",
+)
+# Three a region of each way in which S3 clients are configured, and more only where calls run out of time.
+MAX_CLIENTS = 64
+# How long a client that is being made by another thread is waited for; making one takes 5 to 30 ms.
+WAIT_SECONDS = 2.0
+# A client's time-outs are fixed. So there is one for the whole time of a decision, and, for what is left of it, others
+# with half of that, a quarter, and so on. Within the first twentieth the whole one still serves.
+FULL_SHARE = 0.95
 
 try:
     from botocore.utils import create_nested_client
@@ -28,6 +54,14 @@ except ImportError:
         """Make a client."""
         client: BaseClient = session.create_client(service_name, **kwargs)
         return client
+
+
+def time_limit(left: float, whole: float) -> float:
+    """Return the time-out of the client to take when ``left`` seconds of ``whole`` are left: seldom more than that."""
+    limit = whole
+    while limit > left / FULL_SHARE and limit > whole / 64:
+        limit /= 2
+    return limit
 
 
 def profile_settings(profile: str | None) -> dict[str, Any]:
@@ -65,56 +99,113 @@ def prepare_session(session: AnySession, loader: object) -> AnySession:
 def _withhold_credentials_from_logs() -> None:
     """Keep vended credentials out of botocore's DEBUG log, in this process and from now on."""
     parser_log = logging.getLogger("botocore.parsers")
-    if not any(isinstance(one, _WithoutCredentials) for one in parser_log.filters):
+    if not any(isinstance(known, _WithoutCredentials) for known in parser_log.filters):
         parser_log.addFilter(_WithoutCredentials())
 
 
-class InternalClients:
-    """Clients of S3 Control, STS and S3 by region and shape.
+class ClientShape(NamedTuple):
+    """How the clients for the calls are made: like the S3 client they serve.
 
-    They come from a session of their own, so no handler of the user's session sees their requests, ours least of all,
-    and from ``create_nested_client``, so botocore loads no plugin into them. A forked process makes its own: two
-    processes on one socket would read each other's answers.
+    ``options`` are those of ``botocore.config.Config``. ``foreign_url`` is the S3 client's endpoint where that is not
+    S3's own; ``vpc_url`` where it is a VPC endpoint: there a closed network may not reach public S3.
     """
 
-    def __init__(self, profile: str | None, loader: Callable[[], Any] = lambda: None) -> None:
+    options: tuple[tuple[str, Any], ...]
+    verify: Any
+    foreign_url: str | None
+    vpc_url: str | None
+
+    def __repr__(self) -> str:
+        # A proxy's address may hold a password.
+        return f"<ClientShape of {len(self.options)} options>"
+
+    def digest(self) -> bytes:
+        """Return what stands for the shape as a key."""
+        return hashlib.sha256(repr(tuple(self)).encode()).digest()
+
+    @classmethod
+    def of(cls, client: BaseClient) -> ClientShape:
+        """Read the shape off an S3 client: proxies, FIPS, dual-stack, certificates, endpoint."""
+        config = client.meta.config
+        dual_stack = bool((getattr(config, "s3", None) or {}).get("use_dualstack_endpoint"))
+        options = {name: getattr(config, name, None) for name in SHARED_OPTIONS}
+        if dual_stack:
+            options["use_dualstack_endpoint"] = True
+        # botocore keeps what create_client(verify=…) or the profile's ca_bundle said in the HTTP session alone.
+        private: Any = client
+        verify = getattr(private._endpoint.http_session, "_verify", None)
+        url = client.meta.endpoint_url
+        host = urlsplit(url).hostname or ""
+        return cls(
+            tuple((name, value) for name, value in options.items() if value is not None),
+            verify,
+            foreign_url=None if is_s3_host(host) else url,
+            vpc_url=url if is_s3_host(host) and ".vpce." in host else None,
+        )
+
+    def config(self, make: Callable[..., Config] = Config, **more: Any) -> Config:
+        """Return the configuration of a client for the calls, made by a class of configurations."""
+        no_retries = {"total_max_attempts": 1, "mode": "standard"}
+        return make(user_agent_extra=USER_AGENT, retries=no_retries, **dict(self.options), **more)
+
+    def endpoint_url(self, service: str, config: AccessGrantsConfig) -> str | None:
+        """Return where a service is called; None leaves it to botocore and its ``AWS_ENDPOINT_URL_*``.
+
+        Where S3 itself is a local service, STS is asked at ``endpoint_url`` too: AWS does not know those credentials.
+        """
+        if service == "s3":
+            return self.foreign_url or self.vpc_url
+        if service == "s3control" or self.foreign_url is not None:
+            return config.endpoint_url
+        return None
+
+
+class InternalClients:
+    """Clients of S3 Control, STS and S3 by region, shape and time-out.
+
+    Each comes from a session of its own, so no handler of the user's session sees its requests, ours least of all, and
+    no two threads make clients from one session. botocore's ``create_nested_client`` loads no plugin into it. A forked
+    process makes its own clients: two processes on one socket would read each other's answers.
+    """
+
+    def __init__(self, profile: str | None) -> None:
         self._profile = profile
         # The loader of a client that exists has read most of the model files already: 34 ms instead of 91 for the
         # first request.
-        self._loader = loader
-        self._lock = threading.Lock()
-        self._session: Session | None = None
+        self.loader: object = None
+        self._process = os.getpid()
+        self._making = SingleFlight()
         self._clients: dict[tuple[Any, ...], BaseClient] = {}
         self._parameters: frozenset[str] | None = None
-        in_forked_children(self, InternalClients._start_over)
 
-    def get(self, service: str, region: str, shape: ClientShape, config: AccessGrantsConfig) -> BaseClient:
-        """Return the client for a service (``"s3control"``, ``"sts"``, ``"s3"``) in a region."""
-        endpoint_url = shape.endpoint_url(service, config)
-        key = (service, region, endpoint_url, shape.digest())
+    def get(
+        self, service: str, region: str, shape: ClientShape, endpoint_url: str | None, seconds: float, may_wait: bool
+    ) -> BaseClient:
+        """Return the client for a service (``"s3control"``, ``"sts"``, ``"s3"``) in a region.
+
+        ``seconds`` is its time-out. ``may_wait``: whether this thread may wait for another that makes the same client.
+        """
+        if self._process != os.getpid():
+            self._process, self._clients = os.getpid(), {}
+        key = (service, region, endpoint_url, shape.digest(), seconds)
         client = self._clients.get(key)
-        if client is None:
-            with self._lock:
-                client = self._clients.get(key)
-                if client is None:
-                    client = create_nested_client(
-                        self._own_session(),
-                        service,
-                        region_name=region,
-                        endpoint_url=endpoint_url,
-                        verify=shape.verify,
-                        config=shape.config(),
-                        **NOBODY,
-                    )
-                    hook_internal_client(client)
-                    honour_request_credentials(client)
-                    self._clients[key] = client
+        if client is not None:
+            return client
+        with self._making.own_call() as mine:
+            other = self._making.join_or_start(key, mine) if may_wait else mine
+            if other is not mine:
+                other.wait(WAIT_SECONDS)
+            client = self._clients.get(key)
+            if client is None:
+                while len(self._clients) >= MAX_CLIENTS:
+                    self._drop_oldest()
+                client = self._clients.setdefault(key, self._make(service, region, shape, endpoint_url, seconds))
         return client
 
-    def knows(self, parameter: str) -> bool:
+    def supports_parameter(self, parameter: str) -> bool:
         """Tell whether botocore's model of GetDataAccess has a parameter.
 
-        1.39.9 has no ``AuditContext``, and ``InstanceScope`` came with 1.44.
+        ``AuditContext`` came with 1.42.80, ``InstanceScope`` with 1.43.127.
         """
         if self._parameters is None:
             self.read_model()
@@ -122,26 +213,42 @@ class InternalClients:
 
     @property
     def has_read_model(self) -> bool:
-        """Tell whether :meth:`knows` answers without reading the model of S3 Control, which takes some 13 ms."""
+        """Tell whether :meth:`supports_parameter` answers without reading the model of S3 Control (some 13 ms)."""
         return self._parameters is not None
 
     def read_model(self) -> None:
         """Read the model of S3 Control."""
-        with self._lock:
-            shape = self._own_session().get_service_model("s3control").operation_model("GetDataAccess").input_shape
-            self._parameters = frozenset(shape.members if shape is not None else ())
+        loader: Any = self.loader or Session(include_builtin_handlers=False).get_component("data_loader")
+        model = ServiceModel(loader.load_service_model("s3control", "service-2"), "s3control")
+        shape = model.operation_model("GetDataAccess").input_shape
+        self._parameters = frozenset(shape.members if shape is not None else ())
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         clients, self._clients = self._clients, {}
-        for client in clients.values():
+        for client in list(clients.values()):
             client.close()
 
-    def _own_session(self) -> Session:
-        if self._session is None:
-            self._session = prepare_session(Session(profile=self._profile), self._loader())
-        return self._session
+    def _make(
+        self, service: str, region: str, shape: ClientShape, endpoint_url: str | None, seconds: float
+    ) -> BaseClient:
+        client = create_nested_client(
+            self._session(),
+            service,
+            region_name=region,
+            endpoint_url=endpoint_url,
+            verify=shape.verify,
+            config=shape.config(connect_timeout=seconds, read_timeout=seconds),
+            **NOBODY,
+        )
+        hook_internal_client(client)
+        honour_request_credentials(client)
+        return client
 
-    def _start_over(self) -> None:
-        # In a forked child: the lock may have been held at that moment, and the clients are in use in the parent.
-        self._lock, self._clients, self._session = threading.Lock(), {}, None
+    def _drop_oldest(self) -> None:
+        # Its connections are closed with the last call that still uses it.
+        for key in list(self._clients)[:1]:
+            self._clients.pop(key, None)
+
+    def _session(self) -> Session:
+        return prepare_session(Session(profile=self._profile), self.loader)

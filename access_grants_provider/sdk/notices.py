@@ -5,70 +5,88 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timezone
 
-from ..core.credential_cache import Vended
-from ..core.fork_safety import leaf_lock
-from ..core.resolver import Verdict
+from ..core.credential_cache import StoredCredentials
+from ..core.flow_context import FALLBACKS_LOGGER, OPTIONS_LOGGER
+from ..core.resolver import Resolution
 
 __all__ = ["Notices"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger(FALLBACKS_LOGGER)
+options_logger = logging.getLogger(OPTIONS_LOGGER)
 
-# After so many buckets the warnings start over; the set must not grow for ever.
+# After so many buckets the warnings start over; the table must not grow for ever.
 MAX_WARNED = 10_000
-LATER = "The next of these for this bucket are logged at DEBUG only"
+LATER = "Later ones for this bucket are logged at DEBUG only"
+COPIES_MORE = (
+    "S3 refused %s under the grant %r. A copy takes the tags and annotations of the source along, which no grant "
+    "allows. If the source has some, pass TaggingDirective='REPLACE' or AnnotationDirective='EXCLUDE'. " + LATER
+)
 
 
 class Notices:
     """The notices of one provider. Safe for threads."""
 
     def __init__(self) -> None:
-        self._lock = leaf_lock()
-        self._said: set[str] = set()
-        self._warned: set[tuple[str, str]] = set()
+        self._said: dict[object, object] = {}
+        self._warned: dict[object, object] = {}
 
     def start_over(self) -> None:
         """Warn of each bucket anew."""
-        with self._lock:
-            self._warned.clear()
+        self._warned = {}
 
-    def once(self, notice: str) -> None:
-        """Log a notice at INFO, the first time it is given."""
-        with self._lock:
-            said = notice in self._said
-            self._said.add(notice)
-        if not said:
-            logger.info("%s", notice)
+    def about_transfers(self, notice: str) -> None:
+        """Log at INFO, the first time it is given, how transfers are made."""
+        if _is_first(self._said, notice):
+            options_logger.info("S3 Access Grants: %s", notice)
 
-    def fallback(self, bucket: str, verdict: Verdict, label: str) -> None:
-        """Warn of the first fallback of each kind in a bucket; ``label`` names the caller."""
-        kind = verdict.denial.kind if verdict.denial is not None else "failure"
-        if self._is_first(bucket, kind):
+    def fallback(self, bucket: str, resolution: Resolution, caller: str) -> None:
+        """Warn of the first fallback of each kind in a bucket; ``caller`` is the masked access key id."""
+        kind = resolution.denial.kind if resolution.denial is not None else "failure"
+        if self._is_first_of(bucket, kind):
             logger.warning(
-                "bucket %r: signing as the caller (%s) instead of with a grant: %s; %s. " + LATER,
+                "S3 Access Grants: requests to bucket %r are signed with the caller's own credentials (%s). %s. %s. %s",
                 bucket,
-                label,
-                verdict.reason,
-                verdict.advice,
+                caller,
+                resolution.reason,
+                resolution.advice,
+                LATER,
             )
 
-    def early_end(self, operation: str, vended: Vended, lasting: float, now: float) -> None:
+    def early_end(self, operation: str, stored: StoredCredentials, seconds: float, now: float) -> None:
         """Warn where what is presigned ends before it was asked to: with the grant's credentials."""
-        if now + lasting <= vended.expires_at:
+        if now + seconds <= stored.expires_at:
             return
         logger.log(
-            logging.WARNING if self._is_first(vended.scope.bucket, "presigned") else logging.DEBUG,
-            "what was presigned for %s ends at %s, with the credentials of %r, not after the %d s it was asked for. "
-            "None live longer than 12 hours, nor than the sessions of the location's IAM role. " + LATER,
+            logging.WARNING if self._is_first_of(stored.scope.bucket, "presigned") else logging.DEBUG,
+            "S3 Access Grants: what was presigned for %s ends at %s, with the credentials of %r, and not after the "
+            "%d s that were asked for. No grant's credentials live longer than 12 hours, or than the sessions of the "
+            "location's IAM role. %s",
             operation,
-            datetime.fromtimestamp(vended.expires_at, timezone.utc).isoformat(timespec="seconds"),
-            str(vended.scope),
-            lasting,
+            datetime.fromtimestamp(stored.expires_at, timezone.utc).isoformat(timespec="seconds"),
+            str(stored.scope),
+            seconds,
+            LATER,
         )
 
-    def _is_first(self, bucket: str, kind: str) -> bool:
-        with self._lock:
-            first = (bucket, kind) not in self._warned
-            if len(self._warned) >= MAX_WARNED:
-                self._warned.clear()
-            self._warned.add((bucket, kind))
-        return first
+    def foreign_endpoint(self, reason: str) -> None:
+        """Warn that a client is left alone although ``fallback="never"`` says to refuse."""
+        options_logger.warning(
+            "S3 Access Grants: fallback is 'never', and yet an S3 client signs with the caller's own credentials: %s. "
+            "Set endpoint_url to where S3 Control answers for that S3, or remove the client's endpoint_url",
+            reason,
+        )
+
+    def copy_refused(self, operation: str, stored: StoredCredentials) -> None:
+        """Say why S3 may have refused a copy under a grant."""
+        level = logging.WARNING if self._is_first_of(stored.scope.bucket, "copy") else logging.DEBUG
+        logger.log(level, "S3 Access Grants: " + COPIES_MORE, operation, str(stored.scope))
+
+    def _is_first_of(self, bucket: str, kind: str) -> bool:
+        if len(self._warned) >= MAX_WARNED:
+            self._warned = {}
+        return _is_first(self._warned, (bucket, kind))
+
+
+def _is_first(said: dict[object, object], what: object) -> bool:
+    mine = object()
+    return said.setdefault(what, mine) is mine

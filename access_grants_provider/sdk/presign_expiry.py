@@ -1,7 +1,7 @@
 """Presigned URLs and POSTs: for how long the person who asks for one wants it to be good.
 
 botocore tells no event a URL's ``ExpiresIn``, so ``generate_presigned_url`` of a covered client notes it for what is
-signed within the call. Rests on botocore making a class for each client; a POST has its end in its policy.
+signed within the call. A POST has its end in its policy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-__all__ = ["PresignedUrls", "lasting_of"]
+from .wrapped_method import WrappedMethod
+
+__all__ = ["PresignedUrls", "seconds_presigned_for"]
 
 METHOD = "generate_presigned_url"
 PRESIGNED = ("-query", "-presign-post")
@@ -26,7 +28,7 @@ POLICY_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _expires_in: ContextVar[float] = ContextVar("access_grants_expires_in", default=0)
 
 
-def lasting_of(context: Mapping[str, Any], signature_version: str) -> float:
+def seconds_presigned_for(context: Mapping[str, Any], signature_version: str) -> float:
     """Return for how many seconds from now a request's signature shall be good: 0 for one that is sent at once."""
     if not signature_version.endswith(PRESIGNED):
         return 0
@@ -41,54 +43,49 @@ class PresignedUrls:
     """Notes what the calls of one client's ``generate_presigned_url`` ask for."""
 
     def __init__(self, client: BaseClient) -> None:
-        # On its class, not on the client: there, a method that knows the client would keep it alive.
-        self._class: Any = type(client)
-        self._before: Callable[..., Any] | None = None
+        self._method = WrappedMethod(type(client), METHOD, self._noting)
 
     def attach(self) -> None:
         """Begin."""
-        self._before = getattr(self._class, METHOD, None)
-        if self._before is not None:
-            setattr(self._class, METHOD, _noting(self._before))
+        self._method.attach()
 
     def detach(self) -> None:
-        """Leave the method as it was. A second time does nothing."""
-        before, self._before = self._before, None
-        if before is not None:
-            setattr(self._class, METHOD, before)
+        """Stop. A second time does nothing."""
+        self._method.detach()
 
+    def _noting(self, generate: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
+        signature = inspect.signature(generate)
 
-def _noting(generate: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(generate)
+        def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+            if not active():
+                return 0
+            call = signature.bind(*args, **kwargs)
+            call.apply_defaults()
+            return _seconds(call.arguments.get("ExpiresIn"))
 
-    def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-        call = signature.bind(*args, **kwargs)
-        call.apply_defaults()
-        return _seconds(call.arguments.get("ExpiresIn"))
+        if inspect.iscoroutinefunction(generate):
 
-    if inspect.iscoroutinefunction(generate):
+            @functools.wraps(generate)
+            async def noting_async(*args: Any, **kwargs: Any) -> Any:
+                token = _expires_in.set(asked(args, kwargs))
+                try:
+                    return await generate(*args, **kwargs)
+                finally:
+                    # What is collected half-way is closed in another context, where there is nothing to undo.
+                    with contextlib.suppress(ValueError):
+                        _expires_in.reset(token)
+
+            return noting_async
 
         @functools.wraps(generate)
-        async def noting_async(*args: Any, **kwargs: Any) -> Any:
+        def noting(*args: Any, **kwargs: Any) -> Any:
             token = _expires_in.set(asked(args, kwargs))
             try:
-                return await generate(*args, **kwargs)
+                return generate(*args, **kwargs)
             finally:
-                # What is collected half-way is closed in somebody else's context, where there is nothing to undo.
-                with contextlib.suppress(ValueError):
-                    _expires_in.reset(token)
+                _expires_in.reset(token)
 
-        return noting_async
-
-    @functools.wraps(generate)
-    def noting(*args: Any, **kwargs: Any) -> Any:
-        token = _expires_in.set(asked(args, kwargs))
-        try:
-            return generate(*args, **kwargs)
-        finally:
-            _expires_in.reset(token)
-
-    return noting
+        return noting
 
 
 def _seconds(given: Any) -> float:

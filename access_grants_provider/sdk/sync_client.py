@@ -1,7 +1,9 @@
-"""The botocore edge: the decisions on the requests of one S3 client, performed in the thread that makes the request."""
+"""The driver for botocore: the decisions on the requests of one S3 client, performed in the thread that makes them."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
@@ -10,31 +12,41 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from ..core.caller_grants import caller_grants
-from ..core.io_requests import ON_DISK, CallerGrant, Step, Wait
-from ..core.resolver import Verdict
-from ..core.results import Decision
+from ..core.flow_context import FlowContext
+from ..core.io_requests import ON_DISK, Pause, Step, TimedCall, WaitFor
+from ..core.results import CallerGrant, Decision, VendedCredentials
 from ..core.scopes import Permission, Target
-from ..provider import AccessGrantsProvider
-from .answers import VendedCredentials, decision_of
-from .api_calls import answer_of_error, response_of
-from .attempts import signing_region
-from .caller import Requester
-from .client_hook import ClientHook
+from ..exceptions import ConfigurationError
+from .api_calls import reply_of_error, response_of
+from .caller import Caller
+from .client_hook import ClientHook, signing_region
 from .crt_transfers import ClassicTransfers
+from .internal_clients import time_limit
 from .legacy_signer import honour_request_credentials
+from .queries import CredentialsQuery, ExplainQuery, check_askable
+from .runtime import Runtime, Settings
 
-__all__ = ["ThreadsHook"]
+__all__ = ["SyncClientHook"]
 
 Returned = TypeVar("Returned")
 
 
-class ThreadsHook(ClientHook):
+class _Deciding(threading.local):
+    """How many decisions this thread is in the middle of: more than one where an interruption makes a request."""
+
+    depth = 0
+
+
+_deciding = _Deciding()
+
+
+class SyncClientHook(ClientHook):
     """Hooked into a client of botocore."""
 
-    def __init__(self, provider: AccessGrantsProvider, client: BaseClient) -> None:
-        super().__init__(provider, client)
+    def __init__(self, runtime: Runtime, client: BaseClient) -> None:
+        super().__init__(runtime, client)
         honour_request_credentials(client)
-        self._transfers = ClassicTransfers(client, provider.notices.once)
+        self._transfers = ClassicTransfers(client, runtime.notices.about_transfers)
 
     def attach(self) -> None:
         """Start to see the client's requests, those of its transfers too."""
@@ -42,7 +54,7 @@ class ThreadsHook(ClientHook):
         self._transfers.attach()
 
     def detach(self) -> None:
-        """Stop to."""
+        """Stop intercepting the client's requests and transfers."""
         super().detach()
         self._transfers.detach()
 
@@ -51,60 +63,74 @@ class ThreadsHook(ClientHook):
     ) -> None:
         """Handle ``before-sign.s3``; see :class:`ClientHook`."""
         context = request.context
-        wanted = self._wanted(context, operation_name, signature_version, request_signer)
-        if wanted is not None:
-            requester = self._requester_of(request_signer)
-            if not self._sign_warm(context, wanted, requester, request_signer):
-                self._run(self._sign_cold(context, wanted, requester, request_signer), requester)
+        signing = self._signing_request(context, operation_name, signature_version, request_signer)
+        if signing is None:
+            return
+        caller = self._caller_of(request_signer, signing.settings)
+        if self._sign_warm(context, signing, caller):
+            return
+        flow = self._flow(signing.settings)
+        resolution = self._run(self._sign_cold(context, signing, caller, flow), caller, flow, signing.settings)
+        self._finish(context, signing, caller, resolution)
 
     def needs_retry(
-        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], operation: Any, **_: object
+        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], **_: object
     ) -> int | None:
         """Handle ``needs-retry.s3``; see :class:`ClientHook`."""
         attempt = self._refused(response, request_dict)
         if attempt is None or response is None:
             return None
-        return self._run(self._recover(attempt, response, request_dict, operation.name), attempt.requester)
+        settings = attempt.signing.settings
+        flow = self._flow(settings)
+        return self._run(self._recover(attempt, response, request_dict, flow), attempt.caller, flow, settings)
 
     def explain(self, operation: str, params: dict[str, Any]) -> Decision:
         """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""
-        name, access = self._imagined(operation, params)
-        if access.permission is None:
-            return decision_of(name, access, None, Verdict("unsupported", reason=access.reason))
-        requester = self._requester_of(self._signer)
-        return self._run(self._explain(name, access, requester), requester)
+        query = ExplainQuery(self, self.runtime.settings, operation, params)
+        return query.at_once() or self._answer(query)
 
-    def credentials(self, target: Target, permission: Permission) -> VendedCredentials:
+    def credentials(self, target: Target, permission: Permission, min_lifetime: float) -> VendedCredentials:
         """Return credentials for a target; see :meth:`AccessGrantsProvider.credentials`."""
-        self._check_askable(target)
-        requester = self._requester_of(self._signer)
-        return self._run(self._credentials(target, permission, requester), requester)
+        query = CredentialsQuery(self, self.runtime.settings, target, permission, min_lifetime)
+        credentials: VendedCredentials = self._answer(query)
+        return credentials
 
     def grants(self, target: Target | None) -> Iterator[CallerGrant]:
         """Yield the caller's grants; see :meth:`AccessGrantsProvider.grants`."""
-        self._check_askable(target)
-        requester = self._requester_of(self._signer)
+        settings = self.runtime.settings
+        check_askable(self, settings, target)
+        caller, flow = self._caller_of(self.request_signer, settings), self._flow(settings)
 
         def run(steps: Generator[Step, Any, Returned]) -> Returned:
-            return self._run(steps, requester)
+            return self._run(steps, caller, flow, settings)
 
-        return caller_grants(run, requester.memory, target, signing_region({}, self._signer), self._rules())
+        return caller_grants(run, caller.state, target, signing_region({}, self.request_signer), flow)
 
-    def _requester_of(self, signer: Any) -> Requester:
+    def _answer(self, query: Any) -> Any:
+        caller, flow = self._caller_of(self.request_signer, query.settings), self._flow(query.settings)
+        return self._run(query.steps(caller, flow), caller, flow, query.settings)
+
+    def _flow(self, settings: Settings) -> FlowContext:
+        return self.runtime.flow_context(settings, may_wait=_deciding.depth == 0)
+
+    def _caller_of(self, signer: Any, settings: Settings) -> Caller:
         """Return whoever the client would sign as right now."""
         credentials = signer._credentials
         frozen = credentials.get_frozen_credentials()
-        return self._requesters.known(frozen) or self._requesters.meet(
-            credentials, frozen, credentials.get_frozen_credentials()
+        return self._callers.known(frozen, settings.states) or self._callers.get_or_create(
+            credentials, frozen, credentials.get_frozen_credentials(), settings.states
         )
 
-    def _run(self, steps: Generator[Step, Any, Returned], requester: Requester) -> Returned:
-        """Drive a generator of the core: perform what it asks for in this thread, send it the answers."""
+    def _run(
+        self, steps: Generator[Step, Any, Returned], caller: Caller, flow: FlowContext, settings: Settings
+    ) -> Returned:
+        """Drive a generator of the core: perform its steps in this thread, send it the answers."""
+        _deciding.depth += 1
         try:
             step = next(steps)
             while True:
                 try:
-                    answer = self._perform(step, requester)
+                    answer = self._perform(step, caller, flow, settings)
                 except Exception as error:  # noqa: BLE001, PERF203  the generator judges it
                     step = steps.throw(error)
                 else:
@@ -113,20 +139,29 @@ class ThreadsHook(ClientHook):
             returned: Returned = done.value
             return returned
         finally:
-            # After an interrupt too: it ends the flight that others wait for.
-            steps.close()
-
-    def _perform(self, step: Step, requester: Requester) -> Any:
-        if isinstance(step, Wait):
-            step.flight.done.result()
-            return None
-        if isinstance(step, ON_DISK):
-            return self._processes().perform(step, requester)
-        call = self._call(step, requester)
-        client = self.provider.clients.get(call.service, call.region, self._shape, self.provider.config)
-        with self.provider.observed(step, call):
             try:
-                response = response_of(client, call)
+                # After an interrupt too: it ends the call that others wait for.
+                steps.close()
+            finally:
+                _deciding.depth -= 1
+                flow.log.flush()
+
+    def _perform(self, step: Step, caller: Caller, flow: FlowContext, settings: Settings) -> Any:
+        if isinstance(step, WaitFor):
+            return step.call.wait(step.seconds)
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        if isinstance(step, ON_DISK):
+            return settings.disk and settings.disk.perform(step, caller)
+        if not isinstance(step, TimedCall):
+            raise ConfigurationError(f"{step!r} is no step of a decision")
+        api_call = self._api_call(step.call, caller, flow)
+        seconds = time_limit(step.seconds, flow.config.timeout_seconds)
+        url = self.shape.endpoint_url(api_call.service, flow.config)
+        client = self.runtime.clients.get(api_call.service, api_call.region, self.shape, url, seconds, flow.may_wait)
+        with self.runtime.observed(step.call, api_call):
+            try:
+                response = response_of(client, api_call)
             except ClientError as error:
-                return answer_of_error(step, error)
-            return self._answer(step, response)
+                return reply_of_error(step.call, error)
+            return self._read(step.call, response)

@@ -16,7 +16,7 @@ from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.loaders import Loader, create_loader
 
-from access_grants_provider.sdk.aio_client import TasksHook
+from access_grants_provider.sdk.aio_client import AioClientHook
 from access_grants_provider.testing import AccessGrantsServer
 
 from .edge_botocore import aim_at, frozen_of, keys_of
@@ -34,7 +34,7 @@ class AiobotocoreEdge:
     """What a test of behaviour needs of aiobotocore and aioboto3: the same as :class:`BotocoreEdge`."""
 
     name = "aiobotocore"
-    hook: type = TasksHook
+    hook: type = AioClientHook
     # A task is not interrupted but cancelled; the portal hands that on as the cancellation of a future.
     interruption: type[BaseException] = asyncio.CancelledError
     interrupted: type[BaseException] = concurrent.futures.CancelledError
@@ -105,14 +105,14 @@ class AiobotocoreEdge:
 
     def before_each_step(self, look: Callable[[Any], object]) -> None:
         """Call ``look`` with each step before it is performed; it may wait, and it may raise the interruption."""
-        perform = TasksHook._perform
+        perform = AioClientHook._perform
 
-        async def looked(hook: TasksHook, step: Any, requester: Any) -> Any:
+        async def looked(hook: AioClientHook, step: Any, requester: Any) -> Any:
             # In a thread, or its waiting would stop the loop.
             await asyncio.to_thread(look, step)
             return await perform(hook, step, requester)
 
-        self.monkeypatch.setattr(TasksHook, "_perform", looked)
+        self.monkeypatch.setattr(AioClientHook, "_perform", looked)
 
 
 @cache

@@ -13,7 +13,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 
-from access_grants_provider.sdk.sync_client import ThreadsHook
+from access_grants_provider.sdk.sync_client import SyncClientHook
 from access_grants_provider.testing import AccessGrantsServer, LocalAccessGrants, mock_access_grants
 
 
@@ -28,7 +28,7 @@ class BotocoreEdge:
     """What a test of behaviour needs of botocore and boto3."""
 
     name = "botocore"
-    hook: type = ThreadsHook
+    hook: type = SyncClientHook
     # What ends a request in the middle, and what its caller sees of it.
     interruption: type[BaseException] = KeyboardInterrupt
     interrupted: type[BaseException] = KeyboardInterrupt
@@ -86,13 +86,13 @@ class BotocoreEdge:
 
     def before_each_step(self, look: Callable[[Any], object]) -> None:
         """Call ``look`` with each step before it is performed; it may wait, and it may raise the interruption."""
-        perform = ThreadsHook._perform
+        perform = SyncClientHook._perform
 
-        def looked(hook: ThreadsHook, step: Any, requester: Any) -> Any:
+        def looked(hook: SyncClientHook, step: Any, requester: Any) -> Any:
             look(step)
             return perform(hook, step, requester)
 
-        self.monkeypatch.setattr(ThreadsHook, "_perform", looked)
+        self.monkeypatch.setattr(SyncClientHook, "_perform", looked)
 
 
 def aim_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

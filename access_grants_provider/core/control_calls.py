@@ -1,0 +1,113 @@
+"""One call to AWS, within the time a decision has, and made again where that helps.
+
+botocore's own retries are off for these calls: they would try a refused connection five times, and each time-out too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .flow_context import FlowContext
+from .io_requests import ControlCall, Pause, Step, TimedCall, WaitFor
+from .service_errors import OutOfTime, RetryKind, retry_kind
+from .single_flight import InFlightCall
+
+__all__ = ["CallBudget", "control_call", "wait_for"]
+
+# A job that starts 1,000 workers at once meets the service's rate limit in most of them. Full jitter spreads them:
+# https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+THROTTLE_SECONDS = 120.0
+THROTTLE_FIRST_PAUSE, THROTTLE_LONGEST_PAUSE = 0.5, 20.0
+# What else is tried again, how often in all: a connection that the service has closed meanwhile, an error of its own.
+ATTEMPTS: dict[RetryKind, int] = {"broken": 2, "failed": 3}
+FIRST_PAUSE = 0.1
+# How long one waits for a call of somebody else's before one makes it oneself. Vends take 0.1 to 0.3 s; two such waits
+# leave at least half of the time for one's own calls.
+WAIT_SECONDS, WAIT_SHARE = 5.0, 1 / 4
+
+
+class CallBudget:
+    """The time that the calls of one decision have together: ``timeout_seconds``, and what throttling costs on top."""
+
+    __slots__ = ("_clock", "_deadline", "_jitter", "_seconds", "_throttled_until", "owned")
+
+    def __init__(self, context: FlowContext) -> None:
+        self._clock = context.clock
+        self._jitter = context.jitter
+        self._seconds = context.config.timeout_seconds
+        self._deadline = context.clock.monotonic() + self._seconds
+        self._throttled_until: float | None = None
+        # The calls that others wait for while this decision pauses.
+        self.owned: list[InFlightCall] = []
+
+    def left(self) -> float:
+        """Return the seconds that are left for a call. Raises :class:`OutOfTime`."""
+        left = self._deadline - self._clock.monotonic()
+        if left <= 0:
+            raise OutOfTime(seconds=self._seconds)
+        return left
+
+    def wait_seconds(self) -> float:
+        """Return how long to wait for a call of somebody else's."""
+        return min(WAIT_SECONDS, self._seconds * WAIT_SHARE)
+
+    def extend(self, seconds: float) -> None:
+        """Add time that was spent waiting because the service limits its rate."""
+        self._deadline += seconds
+
+    def pause_after(self, error: ClientError | BotoCoreError, attempt: int) -> float | None:
+        """Return how long to pause before the call is made again; None where it is not."""
+        kind = retry_kind(error)
+        if kind == "throttled":
+            return self._throttle_pause(attempt)
+        if kind is None or attempt + 1 >= ATTEMPTS[kind]:
+            return None
+        return self._jitter(FIRST_PAUSE * 2.0**attempt)
+
+    def _throttle_pause(self, attempt: int) -> float | None:
+        now = self._clock.monotonic()
+        if self._throttled_until is None:
+            self._throttled_until = now + THROTTLE_SECONDS
+        left = self._throttled_until - now
+        if left <= 0:
+            return None
+        pause = min(left, self._jitter(min(THROTTLE_LONGEST_PAUSE, THROTTLE_FIRST_PAUSE * 2.0 ** min(attempt, 10))))
+        self.extend(pause)
+        for call in self.owned:
+            call.paused_until = now + pause
+        return pause
+
+
+def control_call(call: ControlCall, context: FlowContext, budget: CallBudget) -> Generator[Step, Any, Any]:
+    """Make a call and return its reply.
+
+    Raises ``ClientError`` for an answer that is an error and ``BotoCoreError`` where there is none, for the caller of
+    this to translate.
+    """
+    attempt = 0
+    while True:
+        try:
+            return (yield TimedCall(call, budget.left()))
+        except (ClientError, BotoCoreError) as error:
+            pause = budget.pause_after(error, attempt)
+            if pause is None:
+                raise
+        attempt += 1
+        yield Pause(pause)
+
+
+def wait_for(call: InFlightCall, context: FlowContext, budget: CallBudget) -> Generator[Step, Any, bool]:
+    """Wait for a call of somebody else's, for a bounded time; tell whether it has ended.
+
+    The wait goes on while that call pauses for the service's rate limit: another call would only add to the load.
+    """
+    seconds = budget.wait_seconds()
+    while True:
+        if (yield WaitFor(call, seconds)):
+            return True
+        if call.paused_until + seconds < context.clock.monotonic():
+            return False
+        budget.extend(seconds)
