@@ -8,7 +8,7 @@ from botocore.handlers import handle_copy_source_param
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from access_grants_provider.core.operations import access_of, copy_source
+from access_grants_provider.core.operations import copy_source, required_access
 from access_grants_provider.core.scopes import GrantScope
 
 buckets = st.from_regex(r"\A[a-z0-9][a-z0-9.-]{1,20}[a-z0-9]\Z")
@@ -48,7 +48,7 @@ def test_a_text_comes_back_from_the_wire(bucket: str, key: str, version: str | N
 @given(buckets, keys, keys, versions)
 def test_a_copy_s_target_holds_both_its_keys(bucket: str, source: str, key: str, version: str | None) -> None:
     wire = on_the_wire({"Bucket": bucket, "Key": source, "VersionId": version})
-    access = access_of("CopyObject", {"Bucket": bucket, "Key": key, "CopySource": wire})
+    access = required_access("CopyObject", {"Bucket": bucket, "Key": key, "CopySource": wire})
     assert access.permission == "READWRITE"
     assert access.target is not None
     assert access.target.covers(GrantScope(bucket, source, False))
