@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-COPIES = ("CopyObject", "UploadPartCopy")
-BY_BUCKET = ("HeadBucket", "ListMultipartUploads", "ListObjectVersions", "ListObjects", "ListObjectsV2")
-BY_KEY = OPERATIONS.keys() - set(BY_BUCKET)
-
 
 def _operations(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return sorted(name for name in OPERATIONS if name.lower().startswith(incomplete.lower()))
@@ -96,21 +92,25 @@ def _named(operation: str, known: list[str], ctx: click.Context) -> str:
 def _parameters(name: str, uri: str, copy_source: str | None, ctx: click.Context) -> dict[str, Any]:
     """Return the parameters of a request about the bucket and key of an ``s3://`` URI.
 
-    Raises a usage error where one is missing that decides what the request touches.
+    Raises a usage error where a parameter is missing that decides the request's target. An operation that S3 Access
+    Grants does not cover is left alone whatever its key.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     parameters: dict[str, Any] = {"Bucket": bucket.rstrip("*")}
-    if name in BY_BUCKET:
-        return parameters | {"Prefix": key.removesuffix("*")}
-    if name in BY_KEY and not key:
+    if name not in OPERATIONS:
+        return parameters
+    decisive = OPERATIONS[name].target_parameters
+    if "Prefix" in decisive:
+        parameters["Prefix"] = key.removesuffix("*")
+    if not key and ("Key" in decisive or "Delete" in decisive):
         raise click.UsageError(f"{name} is about an object: write s3://{bucket}/KEY", ctx)
-    if name in COPIES and copy_source is None:
-        raise click.UsageError(f"{name} needs --copy-source", ctx)
-    if name == "DeleteObjects":
-        return parameters | {"Delete": {"Objects": [{"Key": key}]}}
-    if key:
+    if "Key" in decisive:
         parameters["Key"] = key
-    if copy_source is not None:
+    if "Delete" in decisive:
+        parameters["Delete"] = {"Objects": [{"Key": key}]}
+    if "CopySource" in decisive:
+        if copy_source is None:
+            raise click.UsageError(f"{name} needs --copy-source", ctx)
         source_bucket, _, source_key = copy_source.removeprefix("s3://").partition("/")
         parameters["CopySource"] = {"Bucket": source_bucket, "Key": source_key}
     return parameters
