@@ -59,6 +59,11 @@ class Clock:
         """Have somebody set the wall clock back; no time passes."""
         self.now -= seconds
 
+    def jitter(self, seconds: float) -> float:
+        """Pause for the longest time that may be, in no time."""
+        self.passed += seconds
+        return 0.0
+
     @property
     def both(self) -> TwoClocks:
         return TwoClocks(self, lambda: self.passed)
@@ -87,7 +92,7 @@ def register(clock: Clock) -> Iterator[Callable[..., AccessGrantsProvider]]:
     def on_this_clock(target: Any = None, **options: Any) -> AccessGrantsProvider:
         provider = access_grants_provider.register(target, clock=clock.both, **options)
         # Nobody waits for the service's rate limit.
-        provider.runtime.jitter = lambda _: 0.0
+        provider.runtime.jitter = clock.jitter
         made.append(provider)
         return provider
 

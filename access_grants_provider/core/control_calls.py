@@ -32,13 +32,15 @@ WAIT_SECONDS, WAIT_SHARE = 5.0, 1 / 4
 class CallBudget:
     """The time that the calls of one decision have together: ``timeout_seconds``, and what throttling costs on top."""
 
-    __slots__ = ("_clock", "_deadline", "_jitter", "_seconds", "_throttled_until", "owned")
+    __slots__ = ("_clock", "_deadline", "_is_patient", "_jitter", "_seconds", "_throttled_until", "owned")
 
     def __init__(self, context: FlowContext) -> None:
         self._clock = context.clock
         self._jitter = context.jitter
         self._seconds = context.config.timeout_seconds
         self._deadline = context.clock.monotonic() + self._seconds
+        # Who may go on without a grant does not wait two minutes for one.
+        self._is_patient = not context.config.continues_on_failure
         self._throttled_until: float | None = None
         # The calls that others wait for while this decision pauses.
         self.owned: list[InFlightCall] = []
@@ -70,12 +72,13 @@ class CallBudget:
     def _throttle_pause(self, attempt: int) -> float | None:
         now = self._clock.monotonic()
         if self._throttled_until is None:
-            self._throttled_until = now + THROTTLE_SECONDS
+            self._throttled_until = now + THROTTLE_SECONDS if self._is_patient else self._deadline
         left = self._throttled_until - now
         if left <= 0:
             return None
         pause = min(left, self._jitter(min(THROTTLE_LONGEST_PAUSE, THROTTLE_FIRST_PAUSE * 2.0 ** min(attempt, 10))))
-        self.extend(pause)
+        if self._is_patient:
+            self.extend(pause)
         for call in self.owned:
             call.paused_until = now + pause
         return pause

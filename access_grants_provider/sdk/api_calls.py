@@ -31,7 +31,7 @@ from ..core.io_requests import (
     ListGrants,
 )
 from ..core.results import CallerGrant
-from ..core.s3_hosts import is_aws_host
+from ..core.s3_hosts import is_s3_host
 from ..core.scopes import SCHEME
 from ..core.service_errors import UnreadableAnswer
 
@@ -213,5 +213,5 @@ def _without_account_in_host(request: AWSRequest, **_: object) -> None:
     """
     parts = urlsplit(str(request.url))
     account, _dot, host = parts.netloc.partition(".")
-    if account.isdigit() and len(account) == 12 and not is_aws_host(parts.hostname or ""):
+    if account.isdigit() and len(account) == 12 and not is_s3_host(parts.hostname or ""):
         request.url = urlunsplit(parts._replace(netloc=host))

@@ -146,7 +146,7 @@ class ClientHook:
         params = redirect["params"]
         form = context.get("s3-presign-post-fields")
         if form is not None:
-            return required_access_of_post(params["Bucket"], form["key"])
+            return required_access_of_post(params["Bucket"], form["key"], form)
         return required_access(operation, params)
 
     def foreign_endpoint(self, settings: Settings) -> str | None:
@@ -302,7 +302,7 @@ class ClientHook:
         else:
             worth = status == 403 and attempt.from_cache and (yield from resolver.nearer_grant(stored))
             if status == 403 and not worth and signing.access.hint is not None:
-                self.runtime.notices.copy_refused(signing.operation, stored)
+                self.runtime.notices.copy_refused(signing.operation, stored, signing.access.hint)
         if not worth or not rewound(request_dict.get("body")):
             return None
         request_dict["context"][ATTEMPT] = attempt.again()

@@ -17,10 +17,6 @@ options_logger = logging.getLogger(OPTIONS_LOGGER)
 # After so many buckets the warnings start over; the table must not grow for ever.
 MAX_WARNED = 10_000
 LATER = "Later ones for this bucket are logged at DEBUG only"
-COPIES_MORE = (
-    "S3 refused %s under the grant %r. A copy takes the tags and annotations of the source along, which no grant "
-    "allows. If the source has some, pass TaggingDirective='REPLACE' or AnnotationDirective='EXCLUDE'. " + LATER
-)
 
 
 class Notices:
@@ -76,10 +72,11 @@ class Notices:
             reason,
         )
 
-    def copy_refused(self, operation: str, stored: StoredCredentials) -> None:
+    def copy_refused(self, operation: str, stored: StoredCredentials, hint: str) -> None:
         """Say why S3 may have refused a copy under a grant."""
         level = logging.WARNING if self._is_first_of(stored.scope.bucket, "copy") else logging.DEBUG
-        logger.log(level, "S3 Access Grants: " + COPIES_MORE, operation, str(stored.scope))
+        text = "S3 Access Grants: S3 refused %s under the grant %r. %s. %s"
+        logger.log(level, text, operation, str(stored.scope), hint, LATER)
 
     def _is_first_of(self, bucket: str, kind: str) -> bool:
         if len(self._warned) >= MAX_WARNED:

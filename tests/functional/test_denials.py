@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
@@ -82,7 +83,7 @@ def test_the_table_of_fallbacks(grants, register, alice, caplog, world, fallback
     if outcome == "own":
         assert s3.get_object(Bucket="data", Key="own/x")["Body"].read() == b"own"
         assert [one.signer for one in grants.s3_requests()] == ["alice"]
-        assert [one.levelname for one in caplog.records if "signing as the caller" in one.message] == ["WARNING"]
+        assert [one.levelname for one in caplog.records if "signed with the caller's own" in one.message] == ["WARNING"]
     else:
         with pytest.raises(outcome) as raised:
             s3.get_object(Bucket="data", Key="own/x")
@@ -101,7 +102,7 @@ def test_a_denial_is_handled_like_s3s_own(grants, register, alice):
     assert raised.value.operation_name == "GetObject"
     message = str(raised.value)
     assert "READ on 's3://data/own/x'" in message
-    assert "ask the owner" in message
+    assert "Ask the owner" in message
 
 
 def test_each_denial_is_a_new_exception(grants, register, alice):
@@ -133,8 +134,8 @@ def test_one_warning_a_bucket_says_which_why_and_what_helps(grants, register, al
     warnings = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert len(warnings) == 2
     assert "bucket 'data'" in warnings[0]
-    assert "no grant gives the caller" in warnings[0]
-    assert "ask the owner" in warnings[0]
+    assert "No grant gives the caller" in warnings[0]
+    assert "Ask the owner" in warnings[0]
     assert "bucket 'other'" in warnings[1]
     assert sum("outcome='fallback'" in one.getMessage() for one in caplog.records) == 4
 
@@ -143,7 +144,7 @@ def test_a_missing_permission_is_named_in_the_warning(grants, register, alice, c
     not_permitted(grants, alice)
     _, s3 = client(grants, register, alice)
     s3.get_object(Bucket="data", Key="own/x")
-    assert "allow s3:GetDataAccess" in caplog.text
+    assert "Allow s3:GetDataAccess" in caplog.text
 
 
 def test_a_denial_is_remembered_for_five_minutes(grants, register, alice, clock, control):
@@ -201,11 +202,20 @@ def test_who_may_not_list_is_asked_for_key_by_key(grants, register, alice):
     assert grants.calls("ListCallerAccessGrants") == 1
 
 
-def test_no_instance_is_remembered_for_the_bucket(grants, register, alice):
-    provider, _ = client(grants, register, alice)
+def test_a_bucket_without_an_instance_costs_few_calls_where_the_caller_may_read_it(grants, register, alice):
+    _, s3 = client(grants, register, alice)
     for number in range(50):
-        assert provider.explain("get_object", Bucket="data", Key=f"own/{number}").outcome == "fallback"
+        grants.put(f"s3://data/own/{number}", b"1")
+        s3.get_object(Bucket="data", Key=f"own/{number}")
     assert grants.control_calls() <= 6
+
+
+def test_a_key_that_s3_refuses_there_is_looked_up_once(grants, register, alice, control):
+    _, s3 = client(grants, register, alice)
+    for key in ("own/x", "elsewhere/a", "elsewhere/b", "elsewhere/a"):
+        with suppress(ClientError):
+            s3.get_object(Bucket="data", Key=key)
+    assert control().count("GetAccessGrantsInstanceForPrefix") == 3
 
 
 def test_a_key_outside_all_locations_says_nothing_of_a_key_within_one(grants, register, alice):

@@ -24,7 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 import access_grants_provider
 from access_grants_provider import exceptions
-from access_grants_provider.sdk.caller import label
+from access_grants_provider.core.clock import Clock
+from access_grants_provider.sdk.caller import masked_key as label
 
 from . import fault_table
 from .edge_botocore import BotocoreEdge
@@ -57,9 +58,9 @@ ADVICE = {
     "no answer": ("check the network",),
     "nonsense": ("is that AWS which answers", "is this machine's clock right"),
     "not accepted": ("set this machine's clock",),
-    "no grant": ("ask the owner",),
-    "no permission": ("allow s3:GetDataAccess",),
-    "no instance": ("create an S3 Access Grants instance",),
+    "no grant": ("Ask the owner",),
+    "no permission": ("Allow s3:GetDataAccess",),
+    "no instance": ("Create an S3 Access Grants instance",),
 }
 
 
@@ -104,18 +105,23 @@ class Rig:
         self.s3._request_signer._credentials = world.edge.whoever(lambda: self.identity)
         bare = world.edge.bare(self.s3)
         options = {"endpoint_url": self.server.url, "fallback": fallback, "on_decision": self.decisions.append}
-        self.provider = access_grants_provider.register(bare, **options)
-        self.provider._clock = lambda: self.now
-        self.provider.configure(self.provider.config)
-        self.provider.clients = world.clients = world.clients or self.provider.clients
-        self.provider.rules = self.provider.rules._replace(knows=world.clients.knows)
+        self.passed = 0.0
+        clock = Clock(lambda: self.now, lambda: self.passed)
+        self.provider = access_grants_provider.register(bare, clock=clock, **options)
+        self.provider.runtime.jitter = self.pause
+        self.provider.runtime.clients = world.clients = world.clients or self.provider.runtime.clients
         self.provider.observer = lambda _step, call, _seconds, _failed: self.made.append(call.method)
         self.asked = world.edge.provider(self.provider)
+
+    def pause(self, seconds: float) -> float:
+        """Pause for the longest time that may be, in no time."""
+        self.passed += seconds
+        return 0.0
 
     def begin(self, cell: Cell, number: int) -> None:
         """Bring a fresh identity into the cell's state."""
         self.now = self.world.started
-        self.provider.notices.start_over()
+        self.provider.runtime.notices.start_over()
         if self.alone:
             # Somebody else's credentials for the same keys lie in the same cache.
             self.identity, self.alone = self.neighbour, False
@@ -196,7 +202,7 @@ def test_a_fault_does_to_the_request_what_the_table_says(world, caplog, call, fa
         for cell, error in zip(cells, raised, strict=True):
             rig = world.rig(cell)
             counts_bytes = world.edge.name == "aiobotocore" or BOTOCORE_COUNTS_BYTES
-            expected = fault_table.expected(cell, rig.provider.clients.knows("InstanceScope"), counts_bytes)
+            expected = fault_table.expected(cell, rig.provider.runtime.clients.supports_parameter("InstanceScope"), counts_bytes)
             try:
                 check_outcome(rig, cell, expected, error, caplog)
                 check_what_is_kept(rig, cell, expected)
@@ -266,14 +272,16 @@ def check_words(rig: Rig, cell: Cell, expected: Expected, text: str) -> None:
 def check_what_is_kept(rig: Rig, cell: Cell, expected: Expected) -> None:
     """What is remembered is whole: no call under way, no credentials but whole ones of this scope, no list of less."""
     mine = label(rig.identity.access_key_id)
-    for memory in [one for one in rig.provider.store._made if one.label == mine]:
-        assert not memory.flights
-        for vended in memory.credentials:
-            assert all((vended.signer.access_key, vended.signer.secret_key, vended.signer.token))
-            assert str(vended.scope) == f"s3://data/{rig.prefix}/*"
-            assert vended.refresh_at <= vended.renew_at < vended.expires_at
+    states = rig.provider.runtime.settings.states._states.values()
+    for state in [one for one in states if one.masked_key == mine]:
+        assert not len(state.calls)
+        for stored in state.credentials:
+            keys = stored.credentials
+            assert all((keys.access_key, keys.secret_key, keys.token))
+            assert str(stored.scope) == f"s3://data/{rig.prefix}/*"
+            assert stored.advisory_refresh_at <= stored.mandatory_refresh_at < stored.expires_at
         if cell.call == "ListCallerAccessGrants" and expected.made:
-            assert memory.bucket("data").grants is None
+            assert all(listed.grants is None for listed in state.bucket("data").listed.values())
 
 
 def check_it_is_granted_afterwards(rig: Rig, cell: Cell) -> None:
@@ -281,6 +289,7 @@ def check_it_is_granted_afterwards(rig: Rig, cell: Cell) -> None:
     if rig.grant is None:
         rig.grant = rig.server.grant(rig.identity, f"s3://data/{rig.prefix}/*", "READ")
     rig.now += FORGOTTEN
+    rig.passed += FORGOTTEN
     if cell.call in AFTER_A_NO or cell.fault in ("403 no grant", "403 IAM", "404"):
         rig.provider.clear()
         rig.alone = True

@@ -90,13 +90,13 @@ def test_entries_of_rotated_keys_cannot_be_found_or_evicted(grants, client, alic
     credentials.identity = grants.rotate(alice)
     s3.put_object(Bucket="data", Key="x")
     assert grants.calls("GetDataAccess") == 2
-    assert len(_provider(s3).store) == 1
+    assert len(_provider(s3).runtime.settings.states) == 1
 
 
 def _provider(s3):
     from access_grants_provider.registration import _registry
 
-    return _registry.hooks[s3.meta.events]().provider
+    return _registry.hooks[s3.meta.events]().owner
 
 
 def test_expiration_is_ignored(grants, client, alice, clock):
@@ -195,7 +195,7 @@ def test_with_fallback_every_exception_is_swallowed(grants, client, alice, caplo
     with pytest.raises(ClientError, match="user/alice is not authorized"):
         s3.get_object(Bucket="data", Key="x")
     (warning,) = [one for one in caplog.records if one.levelno == logging.WARNING]
-    assert warning.name == "access_grants_provider.sdk.notices"
+    assert warning.name == "access_grants_provider.fallbacks"
     assert "InternalFailure" in warning.getMessage()
 
 

@@ -93,7 +93,7 @@ def test_where_there_is_no_instance_the_error_says_where_it_was_looked_for(grant
 
 def test_who_may_not_list_is_told_what_to_allow(grants, alice, provider):
     grants.forbid(alice, "s3:ListCallerAccessGrants")
-    with pytest.raises(PermissionMissing, match=r"may not list its grants .*; allow s3:ListCallerAccessGrants"):
+    with pytest.raises(PermissionMissing, match=r"may not list its grants .*\. Allow s3:ListCallerAccessGrants"):
         list(provider.grants("s3://data/"))
 
 
@@ -119,7 +119,7 @@ def test_an_outage_between_two_pages_is_an_error_and_no_shorter_list(grants, pro
 @pytest.mark.parametrize(("target", "about"), [(None, "all buckets"), ("s3://data/", "bucket 'data'")])
 def test_an_answer_that_makes_no_sense_is_refused(grants, provider, answer, said, target, about):
     grants.tamper("ListCallerAccessGrants", lambda _: answer, times=None)
-    whole = rf"s3:ListCallerAccessGrants in us-east-1 for {about}, asked as .* answered with {said}; is that AWS"
+    whole = rf"s3:ListCallerAccessGrants in us-east-1 for {about}, called as .* answered with {said}\. The response does not look like AWS"
     with pytest.raises(MalformedAnswer, match=whole):
         list(provider.grants(target))
 
@@ -128,7 +128,7 @@ def test_a_scope_of_an_unknown_form_is_listed_as_it_is_and_compared_with_no_targ
     entry = {"Permission": "READ", "GrantScope": "data/"}
     grants.tamper("ListCallerAccessGrants", lambda _: {"CallerAccessGrantsList": [entry]}, times=None)
     assert list(provider.grants()) == [("READ", "data/", None)]
-    with pytest.raises(MalformedAnswer, match=r"malformed GrantScope: 'data/' .*; is that AWS"):
+    with pytest.raises(MalformedAnswer, match=r"malformed GrantScope: 'data/' .*\. The response does not look like AWS"):
         list(provider.grants("s3://data/"))
 
 

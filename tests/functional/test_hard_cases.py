@@ -37,7 +37,7 @@ def s3(grants, register, alice):
 
 
 def provider_of(s3):
-    return _registry.hooks[s3.meta.events]().provider
+    return _registry.hooks[s3.meta.events]().owner
 
 
 CUT_OFF = b"""<GetDataAccessResult><Credentials><AccessKeyId>ASIACUTOFF0000000001</AccessKeyId>
@@ -172,7 +172,7 @@ def test_a_client_given_back_is_covered_by_its_session_again(grants, register, a
     of_client.unregister()
     assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"1"
     assert grants.s3_requests()[-1].signer == "grant"
-    with pytest.raises(ClientError, match="no grant gives"):
+    with pytest.raises(ClientError, match="No grant gives"):
         s3.get_object(Bucket="data", Key="out/x")
 
 
@@ -261,7 +261,7 @@ def test_a_proxys_password_is_in_no_representation(grants, register, alice):
         provider.explain("get_object", Bucket="data", Key="in/x")
     hook = _registry.hooks[s3.meta.events]()
     assert "hunter2" not in repr(hook._shape)
-    assert "hunter2" not in repr(provider.clients._clients)
+    assert "hunter2" not in repr(provider.runtime.clients._clients)
 
 
 @pytest.mark.only("botocore", reason="no event loop outlives a fork; what is remembered is the same for both")
@@ -269,8 +269,8 @@ def test_a_proxys_password_is_in_no_representation(grants, register, alice):
 def test_flights_of_a_forgotten_requester_do_not_reach_a_child(s3):
     s3.get_object(Bucket="data", Key="in/x")
     provider = provider_of(s3)
-    requester = _registry.hooks[s3.meta.events]()._requesters._last
-    provider.store.forget(requester.digest)
+    requester = _registry.hooks[s3.meta.events]()._callers._last
+    provider.runtime.settings.states.forget(requester.digest)
     with requester.memory.flight("another thread") as mine:
         requester.memory.board(("READ", "data"), mine)
         child = os.fork()

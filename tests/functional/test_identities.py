@@ -49,7 +49,7 @@ def test_a_client_made_with_explicit_keys_from_a_registered_session_asks_as_itse
         s3.get_object(Bucket="data", Key="a/x")
     session.client("s3").get_object(Bucket="data", Key="a/x")
     assert signed(grants) == [("grant", "bob"), ("bob", "bob"), ("grant", "alice")]
-    assert len(provider.store) == 2
+    assert len(provider.runtime.settings.states) == 2
 
 
 def test_a_denial_of_one_identity_is_no_denial_of_the_other(grants, register, alice, bob):
@@ -93,7 +93,7 @@ def test_what_was_vended_to_rotated_credentials_goes_with_them(grants, register,
     s3.get_object(Bucket="data", Key="a/x")
     vends = [one for one in grants.requests if one.operation == "GetDataAccess"]
     assert [one.access_key_id for one in vends] == [alice.access_key_id, current.access_key_id]
-    assert len(provider.store) == 1
+    assert len(provider.runtime.settings.states) == 1
 
 
 def test_the_calls_are_signed_with_the_clients_own_credentials(grants, register, alice, bob):

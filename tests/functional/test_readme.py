@@ -77,7 +77,7 @@ def test_the_comments_of_a_program_are_true(access_grants, monkeypatch, capsys):
     assert printed.startswith("granted READ s3://sales/emea/*")
     (refused,) = [one for one in PROGRAMS if "print(error)" in one]
     exec(compile(refused, "README.md", "exec"), {})
-    assert "READ on 's3://sales/apac/2026/q3.csv'; ask the owner" in capsys.readouterr().out
+    assert "READ on 's3://sales/apac/2026/q3.csv'. Ask the owner" in capsys.readouterr().out
 
 
 def test_an_excerpt_is_what_its_example_says_which_runs_with_its_libraries():

@@ -256,7 +256,7 @@ def test_explain_shows_a_refusal_instead_of_raising_it(grants, register, alice):
     provider = register(grants.session(alice), fallback="never")
     decision = provider.explain("put_object", Bucket="data", Key="x")
     assert decision.outcome == "denied"
-    assert "no grant gives" in str(decision.reason)
+    assert "No grant gives" in str(decision.reason)
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,9 @@ def test_a_renewal_that_fails_in_the_mandatory_window_raises(grants, clock, worl
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken"])
 @pytest.mark.parametrize("operation", ["GetObject", "HeadObject"])
-def test_credentials_that_s3_takes_for_expired_are_renewed_once(grants, world, code, operation):
+def test_credentials_that_s3_takes_for_expired_are_renewed_once(grants, clock, world, code, operation):
     *_, provider, s3 = world
+    clock.forward(61)
     grants.fail(operation, code, status=400)
     call = {"GetObject": s3.get_object, "HeadObject": s3.head_object}[operation]
     assert call(Bucket="data", Key="in/x")["ContentLength"] == 1

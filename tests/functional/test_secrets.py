@@ -84,7 +84,7 @@ def test_no_error_nor_its_traceback_with_locals_shows_one(grants, world):
     grants.tamper("GetDataAccess", lambda answer: {**answer, "MatchedGrantTarget": "s3://elsewhere/*"}, times=None)
     grants.put("s3://data/in/y", b"1")
     provider.clear()
-    with pytest.raises(Exception, match="does not hold it") as raised:
+    with pytest.raises(Exception, match="does not cover the target") as raised:
         provider.explain("get_object", Bucket="data", Key="in/x")
     frames = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
     ours = [one for one in frames.stack if "access_grants_provider/testing" not in one.filename and one.locals]
@@ -99,7 +99,7 @@ def test_a_requester_cannot_be_pickled(world):
     *_, s3, _, _ = world[:5]
     hook = _registry.hooks[s3.meta.events]()
     with pytest.raises(TypeError, match="not pickled"):
-        pickle.dumps(hook._requesters._last)
+        pickle.dumps(hook._callers._last)
 
 
 def test_a_decision_is_plain_data(world):

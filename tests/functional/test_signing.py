@@ -144,7 +144,7 @@ def test_a_listing_under_a_narrower_grant_than_its_prefix_is_not_signed_with_it(
         s3.list_objects_v2(Bucket="data", Prefix="i")
     (sent,) = grants.s3_requests()
     assert sent.signer == "alice"
-    assert "signing as the caller" in caplog.text
+    assert "signed with the caller's own" in caplog.text
 
 
 def test_a_first_request_reads_no_model_that_the_client_has_read(s3, monkeypatch):

@@ -15,9 +15,9 @@ import boto3
 from aiobotocore.config import AioConfig
 
 from access_grants_provider import exceptions
-from access_grants_provider.sdk import aio_client as aio
-from access_grants_provider.core.caller_state import Flight
+from access_grants_provider.core.single_flight import InFlightCall
 from access_grants_provider.registration import _registry
+from access_grants_provider.sdk.async_backend import running_backend
 
 from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
 
@@ -136,7 +136,7 @@ def test_a_task_that_is_dropped_in_the_middle_leaves_no_flight_behind(grants, re
         assert not tasks[0].done()
 
     asyncio.run(main())
-    assert [memory.flights for memory in provider.store._made] == [{}]
+    assert [len(state.calls) for state in provider.runtime.settings.states._states.values()] == [0]
 
 
 def test_two_loops_and_two_identities_share_nothing(grants, alice, monkeypatch):
@@ -216,7 +216,7 @@ def test_the_calls_go_through_the_clients_own_http_session(grants, register, ali
         provider = register(session)
         async with client_of(session) as s3:
             await read(s3, "a/x")
-            (hook,) = provider._hooks
+            (hook,) = provider._living_hooks()
             assert len(hook._clients) >= 2
             for internal in hook._clients.values():
                 assert internal._endpoint.http_session is s3._endpoint.http_session
@@ -315,10 +315,15 @@ async def cancelled_on_trio(waiting):
 
 @pytest.mark.parametrize("on_trio", [False, True], ids=["asyncio", "trio"])
 def test_a_call_that_ends_after_its_loop_wakes_nobody_and_says_nothing(on_trio, caplog):
-    flight = Flight("a task that is never resumed, and collected as garbage after its loop")
+    # Of a task that is never resumed, and collected as garbage after its loop.
+    call = InFlightCall()
+
+    async def waiting():
+        await running_backend().wait(call.on_end, 60)
+
     if on_trio:
-        trio_or_skip().run(cancelled_on_trio, aio._landing(flight))
+        trio_or_skip().run(cancelled_on_trio, waiting())
     else:
-        asyncio.run(cancelled_on_asyncio(aio._landing(flight)))
-    flight.done.set_result(None)
+        asyncio.run(cancelled_on_asyncio(waiting()))
+    call.end()
     assert caplog.messages == []
