@@ -1,17 +1,17 @@
-"""The cache on disk that the processes of one user on one machine share. Needs the extra ``disk``."""
+"""The cache on disk that the processes of one user on one machine share."""
 
-from .cache import POLL_SECONDS, DiskCache, default_folder
-from .lock import DiskLock
-from .record import Entry, Record, context_digest, requester_digest, requester_label
+from .cache import DiskCache
+from .private_folder import default_folder
+from .record import Entry, Record, caller_digest, caller_label, context_digest
+from .sessions import VendedSessions
 
 __all__ = [
-    "POLL_SECONDS",
     "DiskCache",
-    "DiskLock",
     "Entry",
     "Record",
+    "VendedSessions",
+    "caller_digest",
+    "caller_label",
     "context_digest",
     "default_folder",
-    "requester_digest",
-    "requester_label",
 ]

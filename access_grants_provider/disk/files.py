@@ -1,7 +1,7 @@
-"""Files and folders that belong to one user alone: made so, and used only where they still are.
+"""Files and folders that belong to one user alone: how they are made, checked, read and written.
 
-Nothing is read or written through a symbolic link. Where the system knows no owners and no permission bits (Windows),
-what the user's own profile folder grants holds.
+Nothing is read or written through a symbolic link. Where the system has no owners and no permission bits (Windows),
+the permissions of the user's profile folder apply.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["TEMPORARY", "Refused", "check_folder", "inspect", "make_folder", "write"]
+__all__ = ["TEMPORARY", "UntrustedPath", "check_folder", "inspect", "is_private", "make_folder", "touch", "write"]
 
 TEMPORARY = ".tmp"
 OTHERS = 0o077
 HAS_OWNERS = hasattr(os, "geteuid")
 
-# Without O_NONBLOCK a pipe in a file's place would be waited for; a file does not mind it.
+# Without O_NONBLOCK, opening a pipe in a file's place would block; a file ignores the flag.
 SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
-# What open() says of a symbolic link under O_NOFOLLOW: Linux and macOS, the BSDs.
+# The errors of open() for a symbolic link under O_NOFOLLOW: Linux and macOS, the BSDs.
 LINKED = (errno.ELOOP, errno.EMLINK)
 
 
-class Refused(Exception):
-    """A folder or file that must not be used; the message says why and what to do."""
+class UntrustedPath(Exception):
+    """A folder that must not be used; the message gives the reason and what to do."""
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that is the user's alone, with those above it that are missing; leave it as it is where it exists.
+    """Create a folder that only the user can access, and its missing parents. Change nothing where it exists.
 
     Raises :class:`OSError`.
     """
@@ -46,25 +46,36 @@ def make_folder(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise :class:`Refused` unless it is a real folder, the user's own and closed to others; :class:`OSError` too."""
+    """Raise :class:`UntrustedPath` unless this is a real folder, owned by the user and closed to others.
+
+    Raises :class:`OSError` too.
+    """
     info = os.lstat(folder)
     if stat.S_ISLNK(info.st_mode):
-        raise Refused(f"{folder} is a symbolic link; put a folder there")
+        raise UntrustedPath(f"{folder} is a symbolic link. Replace it with a folder")
     if not stat.S_ISDIR(info.st_mode):
-        raise Refused(f"{folder} is not a folder; move it away")
+        raise UntrustedPath(f"{folder} is not a folder. Move it away")
     if HAS_OWNERS and info.st_uid != os.geteuid():
-        raise Refused(
-            f"{folder} belongs to user {info.st_uid}, and this is user {os.geteuid()}; use a folder of your own"
+        raise UntrustedPath(
+            f"{folder} belongs to user {info.st_uid}, but this process runs as user {os.geteuid()}. Change its owner"
         )
     if HAS_OWNERS and info.st_mode & OTHERS:
-        raise Refused(f"{folder} is open to others (mode {stat.S_IMODE(info.st_mode):04o}); run: chmod 700 '{folder}'")
+        mode = stat.S_IMODE(info.st_mode)
+        raise UntrustedPath(f"{folder} is open to other users (mode {mode:04o}). Run: chmod 700 '{folder}'")
 
 
-def inspect(path: Path, limit: int, goes: Callable[[bytes | None], bool]) -> None:
-    """Give a file's content to ``goes``, and remove the file where that says so; a missing file is no news.
+def is_private(info: os.stat_result) -> bool:
+    """Tell whether this is an ordinary file, owned by the user and closed to others."""
+    if not stat.S_ISREG(info.st_mode):
+        return False
+    return not HAS_OWNERS or (info.st_uid == os.geteuid() and not info.st_mode & OTHERS)
 
-    The content is None where the file can't be trusted: a link, no ordinary file, somebody else's, open to others, or
-    longer than ``limit`` bytes. Raises :class:`OSError`.
+
+def inspect(path: Path, limit: int, is_obsolete: Callable[[bytes | None], bool]) -> None:
+    """Pass the content of a file to ``is_obsolete``, and remove the file if that returns True. Ignore a missing file.
+
+    The content is None where the file can't be trusted: a link, not an ordinary file, owned by another user, open to
+    others, or longer than ``limit`` bytes. Raises :class:`OSError`.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | SAFELY)
@@ -73,25 +84,25 @@ def inspect(path: Path, limit: int, goes: Callable[[bytes | None], bool]) -> Non
     except OSError as error:
         if error.errno not in LINKED:
             raise
-        removed = goes(None)
+        remove = is_obsolete(None)
     else:
         try:
             info = os.fstat(descriptor)
-            content = _read(descriptor, limit) if _is_private(info) else None
-            # Another process may have put a newer file there meanwhile, which has to stay. As long as this one is open,
-            # no other file can have its number.
-            removed = goes(content) and _is_still(path, info)
+            content = _read(descriptor, limit) if is_private(info) else None
+            # Another process may have put a newer file there meanwhile, which has to stay. While this one is open, no
+            # other file can have its inode number.
+            remove = is_obsolete(content) and _is_same_file(path, info)
         finally:
             os.close(descriptor)
-    if removed:
+    if remove:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
 
 def write(path: Path, content: bytes, modified: float) -> None:
-    """Put a file in place whole or not at all, for the user alone, with this time of modification (epoch seconds).
+    """Put a complete file in place or none, for the user alone, with this modification time (epoch seconds).
 
-    Whatever happens on the way, no part of it stays, unless the process is killed: then a name ending in ``.tmp``.
+    Whatever fails on the way, no part of it stays. Only a process that is killed leaves a file that ends in ``.tmp``.
     Raises :class:`OSError`.
     """
     temporary = path.with_name(f"{path.stem}.{secrets.token_hex(8)}{TEMPORARY}")
@@ -105,6 +116,11 @@ def write(path: Path, content: bytes, modified: float) -> None:
         raise
 
 
+def touch(path: Path) -> None:
+    """Create an empty file for the user alone; leave one that exists. Raises :class:`OSError`."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | SAFELY, 0o600))
+
+
 def _fill(descriptor: int, content: bytes) -> None:
     try:
         rest = memoryview(content)
@@ -112,12 +128,6 @@ def _fill(descriptor: int, content: bytes) -> None:
             rest = rest[os.write(descriptor, rest) :]
     finally:
         os.close(descriptor)
-
-
-def _is_private(info: os.stat_result) -> bool:
-    if not stat.S_ISREG(info.st_mode):
-        return False
-    return not HAS_OWNERS or (info.st_uid == os.geteuid() and not info.st_mode & OTHERS)
 
 
 def _read(descriptor: int, limit: int) -> bytes | None:
@@ -130,7 +140,7 @@ def _read(descriptor: int, limit: int) -> bytes | None:
     return None
 
 
-def _is_still(path: Path, info: os.stat_result) -> bool:
+def _is_same_file(path: Path, info: os.stat_result) -> bool:
     try:
         return os.path.samestat(os.lstat(path), info)
     except FileNotFoundError:

@@ -1,16 +1,15 @@
-"""What one file of the cache on disk says, how that is checked, and the digests that name folders and files.
+"""The format of a record, and the digests that name the folders and files of the cache on disk.
 
-A file is JSON: a format version, the content as a text of JSON in it, and a digest of that text and the file's place.
-So a file that was damaged, or copied to where another requester or bucket would find it, is no record any more.
-Names are SHA-256 digests over parts with their lengths before them: no two different lists of parts give one name, and
-no name tells a bucket or a key id.
+A record's file is JSON: a format version, the content as a JSON text, and a digest of that text and of the file's
+place. A file that was damaged, or copied to the place of another caller or bucket, does not decode.
+Names are SHA-256 digests over parts, each with its length before it: two different lists of parts never give the same
+name, and no name reveals a bucket or a key id.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,24 +19,27 @@ from access_grants_provider.core.scopes import PERMISSIONS, GrantScope, Permissi
 
 __all__ = [
     "MAX_BYTES",
+    "MAX_TIME",
     "Entry",
     "Record",
+    "caller_digest",
+    "caller_label",
+    "caller_name",
     "context_digest",
     "decode",
     "encode",
     "folder_name",
-    "lock_name",
     "record_name",
-    "requester_digest",
-    "requester_label",
-    "requester_name",
+    "session_name",
 ]
 
-# Raised when the form changes: a file of another version is then no record.
+# Increased when the format changes: a file of another version does not decode.
 VERSION = 1
 DOMAIN = b"access-grants-provider/cache/1/"
 # A session token takes some 2 KB and a scope at most 2,000 characters, 12 KB where all of them are escaped.
 MAX_BYTES = 64 * 1024
+# The start of the year 10000. datetime and some file systems represent no later time.
+MAX_TIME = 253_402_300_800.0
 
 TEXTS = ("permission", "bucket", "key", "account_id", "region", "privilege", "access_key", "secret_key", "token")
 TIMES = ("expiration", "vended_at")
@@ -49,8 +51,9 @@ LABEL_DIGITS = 12
 class Record:
     """One set of vended credentials. ``expiration`` and ``vended_at`` are seconds since the epoch.
 
-    ``scope`` is not kept as text: ``s3://b/a*`` may be the prefix ``a`` or, under privilege Minimal, the object ``a*``.
-    ``vended_at`` makes no difference between two: who drops credentials knows them, and not when a process got them.
+    ``vended_at`` is the time just before GetDataAccess was sent, so that :meth:`.DiskCache.clear` also forgets
+    credentials that were on their way. It is not compared: a caller that deletes credentials need not know it.
+    ``scope`` is not stored as text: ``s3://b/a*`` is the prefix ``a`` or, under privilege Minimal, the object ``a*``.
     """
 
     permission: Permission
@@ -67,12 +70,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What may be shown of one file: ``expiration`` and ``vended_at`` in epoch seconds, ``size`` in bytes.
+    """The parts of a record that are not secret, and the ``size`` of its file in bytes.
 
-    ``requester`` is what :func:`requester_label` returns.
+    ``caller`` is a :func:`caller_label`. ``expiration`` and ``vended_at`` are seconds since the epoch.
     """
 
-    requester: str
+    caller: str
     scope: str
     permission: Permission
     account_id: str
@@ -83,19 +86,19 @@ class Entry:
     size: int
 
     @classmethod
-    def of(cls, record: Record, requester: str, size: int) -> Entry:
-        """Take from a record what is no secret; ``requester`` is its folder's name."""
+    def of(cls, record: Record, caller: str, size: int) -> Entry:
+        """Copy what is not secret from a record; ``caller`` is the name of the caller's folder."""
         shown = {name: getattr(record, name) for name in SHOWN}
-        return cls(requester=requester[:LABEL_DIGITS], scope=str(record.scope), size=size, **shown)
+        return cls(caller=caller[:LABEL_DIGITS], scope=str(record.scope), size=size, **shown)
 
 
-def requester_digest(access_key: str, secret_key: str, token: str | None) -> bytes:
-    """Return what stands for one set of frozen credentials in every process, and does not lead back to them."""
-    return _digest("requester", access_key, secret_key, token).digest()
+def caller_digest(access_key: str, secret_key: str, token: str | None) -> bytes:
+    """Return a digest of one set of frozen credentials: the same in every process."""
+    return _digest("caller", access_key, secret_key, token).digest()
 
 
 def context_digest(config: AccessGrantsConfig, *elsewhere: str | None) -> bytes:
-    """Return what stands for all that decides what is vended: options, and the endpoints in place of AWS."""
+    """Return a digest of everything that decides what is vended: options, and endpoints used instead of AWS."""
     options = (
         *elsewhere,
         config.account_id,
@@ -107,37 +110,34 @@ def context_digest(config: AccessGrantsConfig, *elsewhere: str | None) -> bytes:
     return _digest("context", *options).digest()
 
 
-def requester_name(requester: bytes) -> str:
-    """Return the name of a requester's folder: 64 hexadecimal digits, as all names here."""
-    return _digest("requester folder", requester).hexdigest()
+def caller_name(caller: bytes) -> str:
+    """Return the name of a caller's folder: 64 hexadecimal digits, as all names here."""
+    return _digest("caller folder", caller).hexdigest()
 
 
-def requester_label(requester: bytes) -> str:
-    """Return what names a requester in :class:`Entry`: 12 hexadecimal digits, which tell nothing of the credentials."""
-    return requester_name(requester)[:LABEL_DIGITS]
+def caller_label(caller: bytes) -> str:
+    """Return the short name of a caller in :class:`Entry`: 12 hexadecimal digits that reveal no credentials."""
+    return caller_name(caller)[:LABEL_DIGITS]
 
 
-def folder_name(requester: bytes, context: bytes, bucket: str) -> str:
-    """Return the name of the folder with a requester's records for one bucket in one context."""
-    return _digest("bucket folder", requester, context, bucket).hexdigest()
+def folder_name(caller: bytes, context: bytes, bucket: str) -> str:
+    """Return the name of the folder that holds a caller's records for one bucket in one context."""
+    return _digest("bucket folder", caller, context, bucket).hexdigest()
 
 
-def record_name(requester: bytes, context: bytes, record: Record) -> str:
-    """Return a record's name: the same for all credentials that may take each other's place."""
+def record_name(caller: bytes, context: bytes, record: Record) -> str:
+    """Return the name of a record: the same for all credentials that can replace each other."""
     place = (record.region, record.account_id, *record.scope, record.permission)
-    return _digest("record", requester, context, *place).hexdigest()
+    return _digest("record", caller, context, *place).hexdigest()
 
 
-def lock_name(requester: bytes, context: bytes, key: tuple[object, ...]) -> str:
-    """Return the name of a flight's lock: ``key`` may hold texts, bytes, numbers, None, and tuples of them.
-
-    Raises :class:`TypeError` for anything else, which may mean something in this process only.
-    """
-    return _digest("lock", requester, context, key).hexdigest()
+def session_name(access_key_id: str) -> str:
+    """Return the name of a vended session in :mod:`.sessions`."""
+    return _digest("vended session", access_key_id).hexdigest()
 
 
 def encode(record: Record, place: tuple[str, ...]) -> bytes:
-    """Return the content of a record's file; ``place`` are the names of its two folders and its own."""
+    """Return the content of a record's file; ``place`` holds the names of its two folders and its own name."""
     fields = {
         "permission": record.permission,
         **record.scope._asdict(),
@@ -155,18 +155,18 @@ def encode(record: Record, place: tuple[str, ...]) -> bytes:
 
 
 def decode(data: bytes, place: tuple[str, ...]) -> Record:
-    """Read a file's content. Raises :class:`ValueError` for whatever :func:`encode` would not write at this place."""
+    """Read the content of a file. Raises :class:`ValueError` for content that :func:`encode` never writes here."""
     try:
         document = json.loads(data)
         if type(document) is not dict or type(content := document.get("content")) is not str:
-            raise ValueError("not the form of a record")
+            raise ValueError("not a record")
         if document != {"version": VERSION, "check": _check(content, place), "content": content}:
-            raise ValueError("of another version, damaged, or copied from another place")
+            raise ValueError("another version, damaged, or copied from another place")
         fields = json.loads(content)
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise ValueError("nested too deeply") from None
     if type(fields) is not dict or fields.keys() != {*TEXTS, *TIMES, "is_prefix"} or not _is_sound(fields):
-        raise ValueError("without the fields of a record")
+        raise ValueError("the fields are not those of a record")
     scope = GrantScope(fields.pop("bucket"), fields.pop("key"), fields.pop("is_prefix"))
     return Record(scope=scope, **fields)
 
@@ -174,7 +174,8 @@ def decode(data: bytes, place: tuple[str, ...]) -> Record:
 def _is_sound(fields: dict[str, Any]) -> bool:
     return (
         all(type(fields[name]) is str for name in TEXTS)
-        and all(type(fields[name]) is float and math.isfinite(fields[name]) for name in TIMES)
+        # False for NaN too.
+        and all(type(fields[name]) is float and 0 <= fields[name] < MAX_TIME for name in TIMES)
         and type(fields["is_prefix"]) is bool
         and fields["permission"] in PERMISSIONS
         and fields["privilege"] in ("Default", "Minimal")
@@ -184,27 +185,23 @@ def _is_sound(fields: dict[str, Any]) -> bool:
 
 
 def _check(content: str, place: tuple[str, ...]) -> str:
-    """Return the digest that tells a file as it was written from one that was damaged or copied."""
+    """Return the digest that a damaged or copied file does not match."""
     return _digest("content", *place, content).hexdigest()
 
 
-def _digest(purpose: str, *parts: object) -> hashlib._Hash:
+def _digest(purpose: str, *parts: str | bytes | int | None) -> hashlib._Hash:
     whole = hashlib.sha256()
-    for part in (DOMAIN + purpose.encode(), *map(_unmistakable, parts)):
+    for part in (DOMAIN + purpose.encode(), *map(_as_bytes, parts)):
         whole.update(len(part).to_bytes(8, "big"))
         whole.update(part)
     return whole
 
 
-def _unmistakable(part: object) -> bytes:
-    """Write a value as bytes that no other value gives: None is not the empty text, and 1 is neither True nor "1"."""
-    if isinstance(part, tuple):
-        return b"t" + _digest("tuple", *part).digest()
+def _as_bytes(part: str | bytes | int | None) -> bytes:
+    """Encode a value so that no other value gives the same bytes: None is not "", and 1 is neither True nor "1"."""
     if isinstance(part, bytes):
         return b"b" + part
     if isinstance(part, str):
         # A key may hold half of a surrogate pair.
         return b"s" + part.encode("utf-8", "surrogatepass")
-    if part is None or isinstance(part, (bool, int, float)):
-        return b"r" + repr(part).encode()
-    raise TypeError(f"{part!r} does not mean the same in every process")
+    return b"r" + repr(part).encode()

@@ -1,4 +1,7 @@
-"""The folders and files of the cache on disk: which there are, and which have to go. Other names are never touched."""
+"""The files in the folders of the cache on disk: which exist, and which are to be removed.
+
+Files and folders with other names than the cache gives are never touched.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .files import TEMPORARY
-from .lock import DiskLock
 
-__all__ = ["LOCK", "LOCKS", "RECORD", "clear", "evict", "folders", "records", "remove_left_locks", "sweep"]
+__all__ = ["RECORD", "SESSION", "clear", "evict", "folders", "records", "sweep", "sweep_files"]
 
-LOCKS, LOCK, RECORD = "locks", ".lock", ".json"
+RECORD, SESSION = ".json", ".session"
 
-# A write takes milliseconds. What is this old was left behind by a process that was killed.
+# A write takes milliseconds. An older temporary file was left by a process that was killed.
 TEMPORARY_SECONDS = 600
 
 NAME = re.compile("[0-9a-f]{64}")
-FILE = re.compile(rf"[0-9a-f]{{64}}({re.escape(RECORD)}|\.[0-9a-f]{{16}}{re.escape(TEMPORARY)})")
+FILE = re.compile(rf"[0-9a-f]{{64}}({re.escape(RECORD)}|{re.escape(SESSION)}|\.[0-9a-f]{{16}}{re.escape(TEMPORARY)})")
 
 
 def folders(parent: Path) -> list[Path]:
-    """Return the folders of requesters in the cache, or of buckets in a requester's folder; none that is a link."""
+    """Return the folders of callers in the cache, or of buckets in a caller's folder, without symbolic links."""
     named = [parent / name for name in os.listdir(parent) if NAME.fullmatch(name)]
     return [path for path, info in _existing(named) if stat.S_ISDIR(info.st_mode)]
 
@@ -34,61 +36,58 @@ def records(folder: Path) -> list[Path]:
     return [path for path in _files(folder) if path.suffix == RECORD]
 
 
-def sweep(requester: Path, now: float) -> None:
-    """Remove what has ended from a requester's folder by the files' times alone, and the folder where nothing is left.
-
-    A record's time of modification is when its credentials end.
-    """
-
-    def is_over(path: Path, info: os.stat_result) -> bool:
-        return info.st_mtime + (0 if path.suffix == RECORD else TEMPORARY_SECONDS) <= now
-
-    _empty(requester, is_over)
+def sweep(caller: Path, now: float) -> None:
+    """Remove what has expired from a caller's folder, and the folder if it is empty then. No file is opened."""
+    _empty(caller, lambda path, info: _is_over(path, info, now))
 
 
-def clear(requester: Path) -> int:
-    """Remove all from a requester's folder, and the folder, and return how many records there were."""
-    return _empty(requester, lambda path, info: True)
+def sweep_files(folder: Path, now: float) -> None:
+    """Remove what has expired from one folder of files."""
+    _remove(folder, lambda path, info: _is_over(path, info, now))
+
+
+def clear(caller: Path) -> int:
+    """Remove everything from a caller's folder, and the folder, and return how many records there were."""
+    return _empty(caller, lambda path, info: True)
 
 
 def evict(folder: Path, limit: int, share: float, newest: Path) -> None:
-    """Remove from a bucket's folder with more than ``limit`` records those that end first, ``newest`` not among them.
+    """Remove the records that expire first from a bucket's folder with more than ``limit``, but never ``newest``.
 
-    The share is removed on top, so that a full folder does not pay for each record added.
+    The share is removed on top, so that a full folder is not sorted again for each new record.
     """
-    kept = records(folder)
-    if len(kept) <= limit:
+    stored = records(folder)
+    if len(stored) <= limit:
         return
-    ends = sorted((info.st_mtime, path) for path, info in _existing(kept) if path != newest)
-    for _, path in ends[: len(kept) - limit + int(limit * share)]:
+    ends = sorted((info.st_mtime, path) for path, info in _existing(stored) if path != newest)
+    for _, path in ends[: len(stored) - limit + int(limit * share)]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
 
-def remove_left_locks(folder: Path) -> None:
-    """Remove the files of locks whose holder died.
-
-    The folder stays, for ``filelock`` would make it anew and open to others.
-    """
-    for name in os.listdir(folder):
-        if name.endswith(LOCK) and NAME.fullmatch(name.removesuffix(LOCK)):
-            lock = DiskLock(folder / name)
-            if lock.take():
-                lock.release()
+def _is_over(path: Path, info: os.stat_result, now: float) -> bool:
+    """Tell by the modification time, which is the expiration, whether a file is of no more use."""
+    return info.st_mtime + (TEMPORARY_SECONDS if path.suffix == TEMPORARY else 0) <= now
 
 
-def _empty(requester: Path, goes: Callable[[Path, os.stat_result], bool]) -> int:
+def _empty(caller: Path, is_obsolete: Callable[[Path, os.stat_result], bool]) -> int:
     removed = 0
-    for folder in folders(requester):
+    for folder in folders(caller):
         with contextlib.suppress(FileNotFoundError):
-            for path, info in _existing(_files(folder)):
-                # A folder in a file's place is not this cache's.
-                if not stat.S_ISDIR(info.st_mode) and goes(path, info):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
-                        removed += path.suffix == RECORD
+            removed += _remove(folder, is_obsolete)
         _remove_empty(folder)
-    _remove_empty(requester)
+    _remove_empty(caller)
+    return removed
+
+
+def _remove(folder: Path, is_obsolete: Callable[[Path, os.stat_result], bool]) -> int:
+    removed = 0
+    for path, info in _existing(_files(folder)):
+        # The cache makes no folder with the name of a file.
+        if not stat.S_ISDIR(info.st_mode) and is_obsolete(path, info):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+                removed += path.suffix == RECORD
     return removed
 
 

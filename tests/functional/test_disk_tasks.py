@@ -1,4 +1,4 @@
-"""How tasks wait for other processes under ``cache="disk"``: without threads, and never for their own loop."""
+"""What tasks share with other processes under ``cache="disk"``, and that they never wait for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -15,15 +14,14 @@ pytest.importorskip("aiobotocore", reason="aiobotocore is not installed: it pins
 import boto3
 from aiobotocore.config import AioConfig
 
-from access_grants_provider.sdk import aio_client as aio
 from access_grants_provider.registration import _registry
-from access_grants_provider.sdk.disk_steps import Processes
+from access_grants_provider.sdk import aio_client as aio
 
 from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
 
-pytestmark = pytest.mark.only("aiobotocore", reason="threads that wait for a lock are the caller's own")
+pytestmark = pytest.mark.only("aiobotocore", reason="event loops are aiobotocore's")
 
-# Far less than the 30 s that a lock is waited for, far more than what is waited for here takes.
+# Far less than any time-out here, far more than what is waited for takes.
 SOON = 10
 
 
@@ -44,136 +42,72 @@ def alice(grants):
     return alice
 
 
-@asynccontextmanager
-async def begun(session, register):
-    """Client, provider and requester; how deep the grants lie is known by now, so that flights are by folder."""
-    provider = register(session, cache="disk")
+async def read_as_a_new_process(register, session, key="a/x"):
+    register(session, cache="disk")
     async with session.create_client("s3") as s3:
-        await read(s3, "d/x")
-        (who,) = provider.processes._met
-        yield s3, provider, who
+        return await read(s3, key)
 
 
-def hold(provider, requester, folder):
-    """Take the lock of one folder's flight, as another process would."""
-    lock = provider.processes._disk.lock(requester, provider.processes._context, ("READ", "data", folder), seconds=0)
-    assert lock.held
-    return lock
+def test_tasks_load_what_another_process_was_vended(grants, register, alice):
+    for _ in range(2):
+        assert asyncio.run(read_as_a_new_process(register, session_of(alice))) == b"a"
+    assert grants.calls("GetDataAccess") == 1
 
 
-def test_tasks_that_wait_for_other_processes_leave_the_threads_to_those_that_need_not(grants, register, alice):
-    async def main():
-        pool = ThreadPoolExecutor(2)
-        asyncio.get_running_loop().set_default_executor(pool)
-        async with begun(session_of(alice), register) as (s3, provider, who):
-            held = [hold(provider, who, folder) for folder in "ab"]
-            waiting = [asyncio.create_task(read(s3, f"{folder}/x")) for folder in "ab"]
-            while len(provider.store._made) != 1 or len(next(iter(provider.store._made)).flights) < 2:
-                await asyncio.sleep(0)
-            try:
-                assert await asyncio.wait_for(read(s3, "c/x"), SOON) == b"c"
-                assert not any(task.done() for task in waiting)
-            finally:
-                for lock in held:
-                    lock.release()
-            assert await asyncio.gather(*waiting) == [b"a", b"b"]
-
-    asyncio.run(main())
-
-
-def test_a_task_that_waits_for_another_process_can_be_cancelled_and_keeps_no_thread(grants, register, alice):
-    async def main():
-        async with begun(session_of(alice), register) as (s3, provider, who):
-            held = hold(provider, who, "a")
-            with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(read(s3, "a/x"), 1)
-        return held
-
-    started = time.monotonic()
-    held = asyncio.run(main())
-    assert time.monotonic() - started < SOON
-    held.release()
-
-
-def test_on_trio_tasks_wait_for_another_process_and_can_be_cancelled(grants, register, alice):
+def test_on_trio_tasks_load_what_a_process_on_asyncio_was_vended(grants, register, alice):
     trio = trio_or_skip()
+    assert asyncio.run(read_as_a_new_process(register, session_of(alice))) == b"a"
+    assert trio.run(read_as_a_new_process, register, session_on_trio(alice)) == b"a"
+    assert grants.calls("GetDataAccess") == 1
 
+
+def test_tasks_use_the_disk_though_all_threads_of_the_loop_s_executor_wait_for_the_loop(grants, register, alice):
     async def main():
-        bodies = []
-
-        async def keep(key):
-            bodies.append(await read(s3, key))
-
-        async with begun(session_on_trio(alice), register) as (s3, provider, who):
-            held = hold(provider, who, "a")
-            with trio.move_on_after(1) as patience:
-                await keep("a/x")
-            assert patience.cancelled_caught
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(keep, "a/x")
-                with trio.fail_after(SOON):
-                    await keep("c/x")
-                assert bodies == [b"c"]
-                held.release()
-            assert bodies == [b"c", b"a"]
-
-    trio.run(main)
-    assert grants.calls("GetDataAccess") == 3
-
-
-def test_a_task_cancelled_just_when_it_gets_the_lock_leaves_it_to_others(grants, register, alice, monkeypatch):
-    taken, answers = threading.Event(), []
-    guard = Processes._guard
-
-    def told(*args):
-        answer = guard(*args)
-        # Held here, so that it is not let go of by being collected.
-        answers.append(answer)
-        taken.set()
-        return answer
-
-    async def main():
-        async with begun(session_of(alice), register) as (s3, provider, who):
-            monkeypatch.setattr(Processes, "_guard", told)
+        loop, busy, done = asyncio.get_running_loop(), threading.Event(), threading.Event()
+        session = session_of(alice)
+        register(session, cache="disk")
+        async with session.create_client("s3") as s3:
+            # The first request of each client is aiobotocore's own use of the executor: it reads the certificates.
+            await read(s3, "d/x")
             pool = ThreadPoolExecutor(1)
-            asyncio.get_running_loop().set_default_executor(pool)
-            task = asyncio.create_task(read(s3, "a/x"))
-            while not pool._threads or not taken.is_set():
-                await asyncio.sleep(0)
-                # Held up here from the moment the lock is asked for: the answer comes while the loop stands still.
-                if any("_perform_on_disk" in name for name in names(task)) and told_of_guard(task):
-                    assert taken.wait(SOON)
-                    pool.submit(lambda: None).result()
+            loop.set_default_executor(pool)
+            pool.submit(lambda: (busy.set(), done.wait(SOON * 2)))
+            assert busy.wait(SOON)
+            try:
+                return await asyncio.wait_for(read(s3, "a/x"), SOON)
+            finally:
+                done.set()
+
+    assert asyncio.run(main()) == b"a"
+    assert grants.calls("GetDataAccess") == 2
+    assert asyncio.run(read_as_a_new_process(register, session_of(alice))) == b"a"
+    assert grants.calls("GetDataAccess") == 2
+
+
+def test_a_task_cancelled_while_it_vends_leaves_nothing_that_another_process_waits_for(grants, register, alice):
+    async def cancelled():
+        with grants.hold("GetDataAccess") as held:
+            task = asyncio.create_task(read_as_a_new_process(register, session_of(alice)))
+            await asyncio.to_thread(held.wait_for, 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            lock = hold(provider, who, "a")
-            lock.release()
-            assert list((provider.processes._disk.folder / "locks").iterdir()) == []
+            # Held still, so that the cancelled call can't have ended.
+            started = time.monotonic()
+            other = asyncio.create_task(read_as_a_new_process(register, session_of(alice), "b/x"))
+            await asyncio.to_thread(held.wait_for, 2)
+            assert time.monotonic() - started < SOON
+            held.release()
+            assert await other == b"b"
 
-    asyncio.run(main())
-
-
-def chain(task):
-    coroutine = task.get_coro()
-    while coroutine is not None and hasattr(coroutine, "cr_frame"):
-        yield coroutine
-        coroutine = coroutine.cr_await
-
-
-def names(task):
-    return [one.__qualname__ for one in chain(task)]
-
-
-def told_of_guard(task):
-    return any(
-        type(one.cr_frame.f_locals.get("step")).__name__ == "Guard" for one in chain(task) if one.cr_frame is not None
-    )
+    asyncio.run(cancelled())
 
 
 @pytest.mark.parametrize("autoload", [True, False], ids=["one provider", "two providers"])
-def test_a_blocked_loop_makes_nobody_wait_for_its_lock(grants, register, alice, monkeypatch, autoload):
-    """The loop's thread calls boto3 while a task of that loop is asking, and holds the lock on disk."""
+def test_a_call_that_blocks_the_loop_does_not_wait_for_a_task_of_that_loop(
+    grants, register, alice, monkeypatch, autoload
+):
+    """The loop's thread calls boto3 while a task of that loop is asking for the same grant."""
     if autoload:
         monkeypatch.setenv("BOTOCORE_EXPERIMENTAL__PLUGINS", "access-grants=access_grants_provider")
         monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE", "disk")

@@ -1,4 +1,4 @@
-"""A cache in a home folder of its own."""
+"""A cache in a home folder of its own, and a clock that stands at a known time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ import pytest
 
 from access_grants_provider.disk import DiskCache
 
+from ...conftest import Clock
+from .scenario import START
+
+
+@pytest.fixture
+def clock() -> Clock:
+    clock = Clock()
+    clock.now = START
+    return clock
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -16,7 +26,5 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cache(folder: Path, clock: Callable[[], float], request: pytest.FixtureRequest) -> DiskCache:
-    """On the test's clock and without a wait for locks; a module with processes says ``LOCK_SECONDS`` and ``CLOCK``."""
-    seconds = getattr(request.module, "LOCK_SECONDS", 0)
-    return DiskCache(folder, getattr(request.module, "CLOCK", clock), lock_seconds=seconds)
+def cache(folder: Path, clock: Callable[[], float]) -> DiskCache:
+    return DiskCache(folder, clock)

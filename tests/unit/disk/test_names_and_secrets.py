@@ -10,47 +10,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from access_grants_provider.core.config import AccessGrantsConfig
-from access_grants_provider.core.scopes import GrantScope
-from access_grants_provider.disk import DiskCache
+from access_grants_provider.disk import DiskCache, VendedSessions
 from access_grants_provider.disk import record as disk_record
-from access_grants_provider.disk.record import context_digest, requester_digest, requester_label
+from access_grants_provider.disk.record import caller_digest, caller_label, context_digest
 
-from .world import ANN, BOB, CONTEXT, OTHER, START, everything, files, record
+from .scenario import ANN, BOB, CONTEXT, OTHER, START, everything, files, record
 
 
-def test_no_name_tells_a_bucket_a_key_or_a_credential(cache: DiskCache, folder: Path) -> None:
-    cache.keep(ANN, CONTEXT, record())
-    with cache.lock(ANN, CONTEXT, ("READ", "sales")) as lock:
-        assert lock.held
-        names = [path.relative_to(folder).as_posix() for path in everything(folder)]
+def test_no_name_tells_a_bucket_a_key_or_a_credential(cache: DiskCache, folder: Path, clock: Any) -> None:
+    sessions = VendedSessions(folder, clock)
+    cache.store(ANN, CONTEXT, record())
+    sessions.remember_session("ASIAVENDED", START + 60)
+    names = [path.relative_to(folder).as_posix() for path in everything(folder)]
     assert len(names) == 5
     digits = set("0123456789abcdef")
-    for name in (part.partition(".") for path in names for part in path.split("/") if part != "locks"):
+    for name in (part.partition(".") for path in names for part in path.split("/") if part != "sessions"):
         assert len(name[0]) == 64
         assert set(name[0]) <= digits
-        assert name[2] in ("", "json", "lock")
+        assert name[2] in ("", "json", "session")
 
 
 def test_the_records_show_no_secret(cache: DiskCache) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     (entry,) = cache.entries()
     for text in (repr(record()), repr(entry), str(entry)):
         assert not [secret for secret in ("ASIAVENDED", "vended-secret", "vended-token") if secret in text]
     assert repr(entry) == (
-        f"Entry(requester='{requester_label(ANN)}', scope='s3://sales/emea/*', permission='READ', "
+        f"Entry(caller='{caller_label(ANN)}', scope='s3://sales/emea/*', permission='READ', "
         f"account_id='444455556666', region='eu-west-1', privilege='Default', expiration={START + 3600}, "
         f"vended_at={START}, size={entry.size})"
     )
 
 
-def test_entries_are_those_of_all_requesters_expired_or_not_and_stay(
-    cache: DiskCache, folder: Path, clock: Any
-) -> None:
-    cache.keep(ANN, CONTEXT, record(life=60))
-    cache.keep(BOB, OTHER, record("WRITE"))
-    clock.advance(60)
-    shown = {(one.requester, one.permission) for one in cache.entries()}
-    assert shown == {(requester_label(ANN), "READ"), (requester_label(BOB), "WRITE")}
+def test_entries_are_those_of_all_callers_expired_or_not_and_stay(cache: DiskCache, folder: Path, clock: Any) -> None:
+    cache.store(ANN, CONTEXT, record(life=60))
+    cache.store(BOB, OTHER, record("WRITE"))
+    clock.forward(60)
+    shown = {(one.caller, one.permission) for one in cache.entries()}
+    assert shown == {(caller_label(ANN), "READ"), (caller_label(BOB), "WRITE")}
     assert len(files(folder)) == 2
 
 
@@ -65,16 +62,8 @@ def test_two_lists_of_parts_have_one_digest_only_where_they_are_the_same(one: li
 
 
 def test_digests_stay_the_same_from_process_to_process_and_version_to_version() -> None:
-    assert ANN.hex() == "b963791a50ebcd15993bb0c4013191b724b6a51b1b7b996ab53d95053b873f15"
-    assert (
-        disk_record.lock_name(ANN, CONTEXT, ("READ", GrantScope("b", "k", True), None))
-        == "2f81c24e89812bf70c926116bf956c64460789f137cdcf30a939c69919d367d6"
-    )
-
-
-def test_a_lock_s_key_that_another_process_could_not_make_is_a_programming_error(cache: DiskCache) -> None:
-    with pytest.raises(TypeError, match="every process"):
-        cache.lock(ANN, CONTEXT, ("READ", object()))
+    assert ANN.hex() == "122e1c6effc330925742cdadc36632a226019ba700098348c1ce4de105080a19"
+    assert disk_record.session_name("ASIAVENDED") == "767e259f0f6647fc328776add27d38404c81da90e44fbd09a4b0d13d7d9d89a7"
 
 
 @pytest.mark.parametrize(
@@ -95,5 +84,5 @@ def test_options_that_decide_what_is_vended_make_another_context(options: dict[s
 
 
 def test_a_token_that_is_empty_is_not_one_that_is_missing() -> None:
-    assert requester_digest("a", "b", None) != requester_digest("a", "b", "")
-    assert requester_digest("a", "bc", "d") != requester_digest("ab", "c", "d")
+    assert caller_digest("a", "b", None) != caller_digest("a", "b", "")
+    assert caller_digest("a", "bc", "d") != caller_digest("ab", "c", "d")

@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 
 from access_grants_provider.core.config import AccessGrantsConfig, load
-from access_grants_provider.disk import DiskCache, default_folder
+from access_grants_provider.disk import DiskCache, VendedSessions, default_folder
 from access_grants_provider.exceptions import ConfigurationError
 
-from .world import ANN, CONTEXT, NOBODY, everything, files, posix, record, the_file, warnings
+from .scenario import ANN, CONTEXT, NOBODY, START, everything, files, posix, record, the_file, warnings
 
 # Whose files
 
 
 @posix
-def test_folders_and_files_are_the_user_s_alone_whatever_the_umask(cache: DiskCache, folder: Path) -> None:
+def test_folders_and_files_are_the_user_s_alone_whatever_the_umask(cache: DiskCache, folder: Path, clock: Any) -> None:
+    sessions = VendedSessions(folder, clock)
     modes: dict[str, int] = {}
     real = os.open
 
@@ -37,30 +38,33 @@ def test_folders_and_files_are_the_user_s_alone_whatever_the_umask(cache: DiskCa
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "open", watched)
-            cache.keep(ANN, CONTEXT, record())
-            lock = cache.lock(ANN, CONTEXT, ("READ",))
+            cache.store(ANN, CONTEXT, record())
+            cache.clear()
+            clock.forward(1)
+            cache.store(ANN, CONTEXT, record(vended_at=clock()))
+            sessions.remember_session("ASIAVENDED", START + 60)
     finally:
         os.umask(before)
     home = folder.parent.parent.parent
-    assert lock.held
     assert {stat.S_IMODE(path.lstat().st_mode) for path in [home, *everything(home)] if path.is_dir()} == {0o700}
-    assert {stat.S_IMODE(path.lstat().st_mode) for path in files(home)} == {0o600}
+    assert {stat.S_IMODE(path.lstat().st_mode) for path in everything(home) if not path.is_dir()} == {0o600}
+    assert len([path for path in everything(home) if not path.is_dir()]) == 3
     assert any(name.endswith(".tmp") for name in modes)
     assert set(modes.values()) == {0o600}
-    lock.release()
 
 
 def shut(cache: DiskCache, caplog: pytest.LogCaptureFixture, expected: str) -> None:
-    """The cache is an empty one that keeps nothing, and says why once."""
+    """The cache finds and stores nothing and says why once; clearing it fails and says so once too."""
     for _ in range(2):
-        assert cache.recall(ANN, CONTEXT, "sales") == []
-        cache.keep(ANN, CONTEXT, record())
-        cache.drop(ANN, CONTEXT, record())
-        assert not cache.lock(ANN, CONTEXT, ("READ",), seconds=0).held
+        assert cache.load(ANN, CONTEXT, "sales") == []
+        cache.store(ANN, CONTEXT, record())
+        cache.delete(ANN, CONTEXT, record())
         assert cache.entries() == []
-        assert cache.clear(None) == cache.clear(ANN) == 0
     (said,) = warnings(caplog)
     assert expected in said
+    assert "or set S3_ACCESS_GRANTS_CACHE_FOLDER to a folder that only you can access, or use cache='memory'" in said
+    assert cache.clear() == cache.clear(None) == 0
+    assert warnings(caplog) == [said, said]
 
 
 @posix
@@ -69,13 +73,13 @@ def shut(cache: DiskCache, caplog: pytest.LogCaptureFixture, expected: str) -> N
 def test_a_folder_open_to_others_is_not_used(
     cache: DiskCache, folder: Path, name: str, mode: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     before = {path: path.stat().st_mtime_ns for path in everything(folder)}
     (folder / name).resolve().chmod(mode)
-    shut(cache, caplog, f"is open to others (mode {mode:04o}); run: chmod 700 '")
+    shut(cache, caplog, f"is open to other users (mode {mode:04o}). Run: chmod 700 '")
     assert {path: path.stat().st_mtime_ns for path in everything(folder)} == before
     (folder / name).resolve().chmod(0o700)
-    assert cache.recall(ANN, CONTEXT, "sales") == [record()]
+    assert cache.load(ANN, CONTEXT, "sales") == [record()]
 
 
 @posix
@@ -83,7 +87,7 @@ def test_a_folder_open_to_others_is_not_used(
 def test_a_folder_of_somebody_else_is_not_used(
     cache: DiskCache, folder: Path, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     theirs = (folder / name).resolve()
     if os.geteuid() == 0:
         os.chown(theirs, NOBODY, -1)
@@ -95,7 +99,7 @@ def test_a_folder_of_somebody_else_is_not_used(
             return owned([*info[:4], NOBODY, *info[5:]]) if Path(path) == theirs else info
 
         monkeypatch.setattr(os, "lstat", lstat)
-    shut(cache, caplog, f"belongs to user {NOBODY}, and this is user {os.geteuid()}; use a folder of your own")
+    shut(cache, caplog, f"belongs to user {NOBODY}, but this process runs as user {os.geteuid()}. Change its owner")
     assert len(files(folder)) == 1
 
 
@@ -103,9 +107,9 @@ def test_a_folder_of_somebody_else_is_not_used(
 def test_folders_and_files_of_another_user_are_known_by_the_effective_user(
     cache: DiskCache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     monkeypatch.setattr(os, "geteuid", lambda: NOBODY)
-    shut(cache, caplog, f"and this is user {NOBODY}")
+    shut(cache, caplog, f"but this process runs as user {NOBODY}")
 
 
 @posix
@@ -118,7 +122,7 @@ def test_a_folder_that_is_a_link_is_not_used(
     link = folder.parent if name == ".." else folder
     link.parent.mkdir(parents=True, mode=0o700)
     link.symlink_to(elsewhere)
-    shut(cache, caplog, "is a symbolic link; put a folder there")
+    shut(cache, caplog, "is a symbolic link. Replace it with a folder")
     assert everything(elsewhere) == []
 
 
@@ -127,17 +131,17 @@ def test_a_folder_that_is_a_link_is_not_used(
 def test_a_link_in_the_place_of_a_folder_in_the_cache_is_not_followed(
     cache: DiskCache, folder: Path, tmp_path: Path, depth: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     inside = the_file(folder).parents[2 - depth]
     elsewhere = tmp_path / "elsewhere"
     inside.rename(elsewhere)
     inside.symlink_to(elsewhere)
     before = everything(elsewhere)
-    cache.keep(ANN, CONTEXT, record("WRITE"))
-    assert cache.recall(ANN, CONTEXT, "sales") == []
-    cache.drop(ANN, CONTEXT, record())
-    assert cache.clear(ANN) == cache.clear(None) == 0
+    cache.store(ANN, CONTEXT, record("WRITE"))
+    assert cache.load(ANN, CONTEXT, "sales") == []
+    cache.delete(ANN, CONTEXT, record())
     assert cache.entries() == []
+    assert cache.clear() == 0
     assert everything(elsewhere) == before
     assert len(warnings(caplog)) == 1
 
@@ -146,48 +150,31 @@ def test_a_link_in_the_place_of_a_folder_in_the_cache_is_not_followed(
 def test_a_file_that_is_a_link_is_neither_read_nor_written_through(
     cache: DiskCache, folder: Path, tmp_path: Path
 ) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     path, elsewhere = the_file(folder), tmp_path / "elsewhere"
     path.rename(elsewhere)
     content = elsewhere.read_bytes()
     path.symlink_to(elsewhere)
-    cache.keep(ANN, CONTEXT, record(life=7200))
+    cache.store(ANN, CONTEXT, record(life=7200))
     assert not path.is_symlink()
-    assert cache.recall(ANN, CONTEXT, "sales") == [record(life=7200)]
+    assert cache.load(ANN, CONTEXT, "sales") == [record(life=7200)]
     path.unlink()
     path.symlink_to(elsewhere)
-    assert cache.recall(ANN, CONTEXT, "sales") == []
+    assert cache.load(ANN, CONTEXT, "sales") == []
     assert files(folder) == []
     assert elsewhere.read_bytes() == content
 
 
 @posix
-def test_a_lock_that_is_a_link_is_not_taken(
-    cache: DiskCache, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with cache.lock(ANN, CONTEXT, ("READ",)):
-        path = the_file(folder)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_text("precious")
-    elsewhere.chmod(0o644)
-    path.symlink_to(elsewhere)
-    assert not cache.lock(ANN, CONTEXT, ("READ",)).held
-    assert elsewhere.read_text() == "precious"
-    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644
-    (said,) = warnings(caplog)
-    assert "is no lock file; remove it" in said
-
-
-@posix
-@pytest.mark.parametrize("spoil", ["mode", "owner", "pipe"])
+@pytest.mark.parametrize("mutation", ["mode", "owner", "pipe"])
 def test_a_file_that_others_had_access_to_is_not_believed(
-    cache: DiskCache, folder: Path, spoil: str, monkeypatch: pytest.MonkeyPatch
+    cache: DiskCache, folder: Path, mutation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     path = the_file(folder)
-    if spoil == "mode":
+    if mutation == "mode":
         path.chmod(0o640)
-    elif spoil == "pipe":
+    elif mutation == "pipe":
         path.unlink()
         os.mkfifo(path, 0o600)
     else:
@@ -198,7 +185,7 @@ def test_a_file_that_others_had_access_to_is_not_believed(
             return os.stat_result([*info[:4], NOBODY, *info[5:]])
 
         monkeypatch.setattr(os, "fstat", fstat)
-    assert cache.recall(ANN, CONTEXT, "sales") == []
+    assert cache.load(ANN, CONTEXT, "sales") == []
     assert files(folder) == []
 
 
@@ -209,7 +196,7 @@ def test_it_lies_in_the_home_folder_or_where_the_environment_says(monkeypatch: p
     home = Path(tempfile.gettempdir()).absolute() / "home"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
-    monkeypatch.delenv("S3_ACCESS_GRANTS_CACHE_FOLDER")
+    monkeypatch.delenv("S3_ACCESS_GRANTS_CACHE_FOLDER", raising=False)
     assert default_folder() == default_folder({}) == home / ".aws" / "access-grants" / "cache"
     assert default_folder({"S3_ACCESS_GRANTS_CACHE_FOLDER": str(home / "x")}) == home / "x"
     monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE_FOLDER", str(home / "y"))
@@ -218,7 +205,7 @@ def test_it_lies_in_the_home_folder_or_where_the_environment_says(monkeypatch: p
 
 
 def test_a_folder_that_is_not_absolute_is_a_wrong_option() -> None:
-    with pytest.raises(ConfigurationError, match=r"S3_ACCESS_GRANTS_CACHE_FOLDER='x/y' .* absolute path"):
+    with pytest.raises(ConfigurationError, match=r"S3_ACCESS_GRANTS_CACHE_FOLDER='x/y' is not an absolute"):
         default_folder({"S3_ACCESS_GRANTS_CACHE_FOLDER": "x/y"})
 
 
@@ -231,7 +218,7 @@ def test_without_a_home_folder_one_is_told_what_to_set(monkeypatch: pytest.Monke
 
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    with pytest.raises(ConfigurationError, match="set HOME or S3_ACCESS_GRANTS_CACHE_FOLDER"):
+    with pytest.raises(ConfigurationError, match="Set HOME or S3_ACCESS_GRANTS_CACHE_FOLDER"):
         default_folder({})
 
 
@@ -239,26 +226,30 @@ def test_without_a_home_folder_one_is_told_what_to_set(monkeypatch: pytest.Monke
 def test_a_folder_of_one_s_own_may_lie_in_one_that_is_not(tmp_path: Path, clock: Callable[[], float]) -> None:
     tmp_path.chmod(0o755)
     cache = DiskCache(tmp_path / "mine", clock)
-    cache.keep(ANN, CONTEXT, record())
-    assert cache.recall(ANN, CONTEXT, "sales") == [record()]
+    cache.store(ANN, CONTEXT, record())
+    assert cache.load(ANN, CONTEXT, "sales") == [record()]
 
 
-def test_it_stays_where_it_is_when_the_process_goes_elsewhere(
-    tmp_path: Path, clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("make", [DiskCache, VendedSessions])
+@pytest.mark.parametrize("folder", ["cache", "", "/a\0b", "/a\ud800b"])
+def test_a_folder_that_no_system_takes_is_a_wrong_option_and_nothing_else(
+    folder: str, make: Callable[..., object], clock: Callable[[], float]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    cache = DiskCache(Path("cache"), clock)
-    cache.keep(ANN, CONTEXT, record())
-    monkeypatch.chdir("/")
-    assert cache.recall(ANN, CONTEXT, "sales") == [record()]
+    with pytest.raises(ConfigurationError, match=r"not an absolute path\. Set S3_ACCESS_GRANTS_CACHE_FOLDER"):
+        make(Path(folder), clock)
 
 
-def test_without_filelock_one_is_told_what_to_install(
-    tmp_path: Path, clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
+@posix
+def test_where_the_working_folder_is_gone_the_cache_does_not_mind(
+    tmp_path: Path, folder: Path, clock: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "filelock", None)
-    with pytest.raises(ConfigurationError, match=r"filelock; run: pip install 'access-grants-provider\[disk\]'"):
-        DiskCache(tmp_path, clock)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    cache = DiskCache(folder, clock)
+    cache.store(ANN, CONTEXT, record())
+    assert cache.load(ANN, CONTEXT, "sales") == [record()]
 
 
 def test_it_works_where_the_system_knows_no_owners_and_no_such_flags(tmp_path: Path) -> None:
@@ -273,8 +264,8 @@ from access_grants_provider.core.scopes import GrantScope
 now = time.time()
 kept = Record("READ", GrantScope("b", "k", True), "1" * 12, "eu-west-1", "Default", now + 9, now, "a", "s", "t")
 cache = DiskCache(pathlib.Path(sys.argv[1]), time.time)
-cache.keep(b"ann", b"context", kept)
-assert cache.recall(b"ann", b"context", "b") == [kept]
+cache.store(b"ann", b"context", kept)
+assert cache.load(b"ann", b"context", "b") == [kept]
 assert cache.clear(None) == 1
 """
     command = [sys.executable, "-c", program, str(tmp_path / "cache")]

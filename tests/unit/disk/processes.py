@@ -1,34 +1,25 @@
-"""Processes for the tests of the cache on disk: a herd that goes all at once, and one that is talked to."""
+"""A herd of processes for the tests of the cache on disk: they start their work all at once."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from access_grants_provider.core.scopes import GrantScope
-from access_grants_provider.disk import DiskCache
-from access_grants_provider.disk.record import Record
-
-ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
-# Far more than anything here takes; who waits this long has found a fault.
-PATIENCE = 60
+ANN, CONTEXT = b"ann", b"context"
 
 PRELUDE = """
-import gc, json, logging, os, sys, time
+import json, logging, os, sys, time
 from pathlib import Path
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk.record import Record
 from access_grants_provider.core.scopes import GrantScope
 
-ANN, CONTEXT, KEY = b"ann", b"context", ("READ", GrantScope("sales", "emea/", True))
+ANN, CONTEXT = b"ann", b"context"
 folder = Path(sys.argv[1])
-cache = DiskCache(folder, time.time, lock_seconds=60)
+cache = DiskCache(folder, time.time)
 said = []
 
 class Listener(logging.Handler):
@@ -45,9 +36,6 @@ def record(number, scope="emea/"):
 
 def say(word):
     print(word, flush=True)
-
-def listen():
-    assert sys.stdin.readline(), "the test has ended"
 """
 
 # Forks the workers, lets them go all at once, and prints what each of them returned.
@@ -86,32 +74,5 @@ def herd(folder: Path, count: int, work: str) -> list[Any]:
     return [answer for answer, _ in answers]
 
 
-@contextmanager
-def process(folder: Path, program: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own; killed at the end."""
-    command = [sys.executable, "-c", PRELUDE + program, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
-def heard(running: subprocess.Popen[str]) -> str:
-    assert running.stdout is not None
-    return running.stdout.readline().strip()
-
-
-def free(cache: DiskCache, key: tuple[object, ...] = KEY) -> bool:
-    with cache.lock(ANN, CONTEXT, key, seconds=0) as lock:
-        return lock.held
-
-
 def left(folder: Path, suffix: str) -> list[str]:
     return [path.name for path in folder.rglob(f"*{suffix}")]
-
-
-def record(life: float = 3600) -> Record:
-    now = time.time()
-    scope = GrantScope("sales", "emea/", True)
-    return Record("READ", scope, "444455556666", "eu-west-1", "Default", now + life, now, "ASIA", "secret", "token")

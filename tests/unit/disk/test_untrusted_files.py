@@ -16,12 +16,12 @@ from access_grants_provider.core.scopes import GrantScope
 from access_grants_provider.disk import DiskCache
 from access_grants_provider.disk import record as disk_record
 
-from .world import ANN, BOB, CONTEXT, OTHER, files, record, the_file, warnings
+from .scenario import ANN, BOB, CONTEXT, OTHER, files, record, the_file, warnings
 
 
-def keep_content(cache: DiskCache, folder: Path, content: bytes) -> Path:
+def write_content(cache: DiskCache, folder: Path, content: bytes) -> Path:
     """A record's file with other content."""
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     path = the_file(folder)
     path.write_bytes(content)
     return path
@@ -47,14 +47,14 @@ def keep_content(cache: DiskCache, folder: Path, content: bytes) -> Path:
 def test_a_file_that_is_no_record_is_ignored_removed_and_replaced(
     cache: DiskCache, folder: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = keep_content(cache, folder, content)
+    path = write_content(cache, folder, content)
     assert cache.entries() == []
     assert path.exists()
-    assert cache.recall(ANN, CONTEXT, "sales") == []
+    assert cache.load(ANN, CONTEXT, "sales") == []
     assert not path.exists()
     path.write_bytes(content)
-    cache.keep(ANN, CONTEXT, record())
-    assert cache.recall(ANN, CONTEXT, "sales") == [record()]
+    cache.store(ANN, CONTEXT, record())
+    assert cache.load(ANN, CONTEXT, "sales") == [record()]
     assert warnings(caplog) == []
 
 
@@ -62,9 +62,9 @@ def test_a_record_of_another_version_is_ignored(
     cache: DiskCache, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disk_record, "VERSION", 0)
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     monkeypatch.undo()
-    assert cache.recall(ANN, CONTEXT, "sales") == []
+    assert cache.load(ANN, CONTEXT, "sales") == []
     assert files(folder) == []
 
 
@@ -77,7 +77,7 @@ def rewritten(change: Callable[[dict[str, Any]], object]) -> bytes:
     return json.dumps({"version": 1, "check": disk_record._check(content, PLACE), "content": content}).encode()
 
 
-PLACE = ("requester", "bucket", "record")
+PLACE = ("caller", "bucket", "record")
 JSON: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -160,27 +160,26 @@ def test_no_other_json_is_believed(document: Any) -> None:
 
 
 def test_a_file_copied_to_another_name_is_ignored(cache: DiskCache, folder: Path) -> None:
-    cache.keep(ANN, CONTEXT, record())
+    cache.store(ANN, CONTEXT, record())
     content = the_file(folder).read_bytes()
-    for requester, context, kept in [
+    for caller, context, kept in [
         (BOB, CONTEXT, record()),
         (ANN, OTHER, record()),
         (ANN, CONTEXT, record("WRITE")),
         (ANN, CONTEXT, record(scope="s3://other/emea/*")),
     ]:
-        cache.clear(None)
-        cache.keep(requester, context, kept)
+        for path in files(folder):
+            path.unlink()
+        cache.store(caller, context, kept)
         the_file(folder).write_bytes(content)
-        assert cache.recall(requester, context, kept.scope.bucket) == []
+        assert cache.load(caller, context, kept.scope.bucket) == []
         assert files(folder) == []
 
 
-def test_a_file_moved_with_its_own_name_into_another_requester_s_folder_is_ignored(
-    cache: DiskCache, folder: Path
-) -> None:
-    cache.keep(ANN, CONTEXT, record())
+def test_a_file_moved_with_its_own_name_into_another_caller_s_folder_is_ignored(cache: DiskCache, folder: Path) -> None:
+    cache.store(ANN, CONTEXT, record())
     own = the_file(folder)
-    cache.keep(BOB, CONTEXT, record("WRITE"))
+    cache.store(BOB, CONTEXT, record("WRITE"))
     (theirs,) = (path for path in files(folder) if path != own)
     own.rename(theirs.with_name(own.name))
-    assert cache.recall(BOB, CONTEXT, "sales") == [record("WRITE")]
+    assert cache.load(BOB, CONTEXT, "sales") == [record("WRITE")]

@@ -1,4 +1,4 @@
-"""What the tests of the cache on disk share: a record, two requesters, what lies in a folder, Ctrl-C at any line."""
+"""What the tests of the cache on disk share: a record, two callers, the files in a folder, Ctrl-C at any line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import pytest
 
 from access_grants_provider.core.config import AccessGrantsConfig
 from access_grants_provider.core.scopes import GrantScope, Permission
-from access_grants_provider.disk.record import Record, context_digest, requester_digest
+from access_grants_provider.disk.clearings import CLEARINGS
+from access_grants_provider.disk.record import Record, caller_digest, context_digest
 
 START = 1_800_000_000.0
-ANN, BOB = requester_digest("AKIAANN", "ann's secret", None), requester_digest("AKIABOB", "bob's secret", "token")
+ANN, BOB = caller_digest("AKIAANN", "ann's secret", None), caller_digest("AKIABOB", "bob's secret", "token")
 CONTEXT, OTHER = context_digest(AccessGrantsConfig()), context_digest(AccessGrantsConfig(privilege="Minimal"))
 NOBODY = 65534
 posix = pytest.mark.skipif(os.name != "posix", reason="no owners and no permission bits here")
@@ -47,7 +48,8 @@ def everything(folder: Path) -> list[Path]:
 
 
 def files(folder: Path) -> list[Path]:
-    return [path for path in everything(folder) if not path.is_dir()]
+    """All files but those that say when the cache was cleared."""
+    return [path for path in everything(folder) if not path.is_dir() and path.parent.name != CLEARINGS]
 
 
 def the_file(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What is recalled from disk after S3 or another process has had a word, beside what ``test_disk_cache.py`` holds."""
+"""What is loaded from disk after S3 or another process has spoken, beside what ``test_disk_cache.py`` holds."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def assert_renewed_when_s3_refuses(s3, grants, clock, control) -> None:
     assert "GetDataAccess" in control()
 
 
-def test_what_s3_refuses_later_than_it_was_vended_is_recalled_by_nobody(grants, alice, process, clock, control):
+def test_what_s3_refuses_later_than_it_was_vended_is_loaded_by_no_process(grants, alice, process, clock, control):
     _, first = process(alice)
     get(first)
     assert_renewed_when_s3_refuses(first, grants, clock, control)
 
 
-def test_what_another_process_recalled_and_s3_refuses_is_recalled_by_nobody(grants, alice, process, clock, control):
+def test_what_another_process_loaded_and_s3_refuses_is_loaded_by_no_process(grants, alice, process, clock, control):
     get(process(alice)[1])
     clock.forward(1)
     _, second = process(alice)
@@ -59,7 +59,7 @@ def test_a_nearer_grant_is_asked_for_though_another_process_has_renewed_the_wide
     clock.forward(301)
     # Longer than the first's, so that the first takes it over.
     get(process(alice)[1])
-    clock.forward(-200)
+    clock.set_back(200)
     grants.grant(alice, "s3://data/a/x", "READ")
     control()
     grants.fail("GetObject", "AccessDenied", status=403, times=1)
