@@ -58,10 +58,11 @@ class AccessGrantsProvider:
         ``cache="disk"`` everything that is kept on disk for this user is forgotten too; what other processes have in
         memory stays there.
         """
-        self.runtime.start_over()
+        # The disk first: a request in between would load from it again.
         disk = self.runtime.settings.disk
         if disk is not None:
             disk.clear()
+        self.runtime.start_over()
 
     def unregister(self) -> None:
         """Take the provider off its session and off every client it covers, those already made included."""

@@ -42,6 +42,8 @@ INSTANCE_SECONDS = 300
 LIST_SECONDS = 300
 # How long a bucket's region counts as looked up.
 REGION_SECONDS = 300
+# The same after a look-up that failed: a lost packet must not deny a bucket for five minutes.
+REGION_RETRY_SECONDS = 30
 # For how long S3's 403s under one scope are counted.
 RECHECK_SECONDS = 300
 

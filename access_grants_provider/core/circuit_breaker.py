@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 from ..exceptions import ServiceFailure
@@ -46,7 +47,8 @@ class CircuitBreaker:
 
     def record_failure(self, failure: ServiceFailure, now: float) -> None:
         """Open the circuit."""
-        self._outage = Outage(now + OPEN_SECONDS, failure)
+        # A copy, without traceback and cause: those would keep the frames of the program alive.
+        self._outage = Outage(now + OPEN_SECONDS, copy(failure))
 
     def record_success(self) -> None:
         """Close it: Access Grants has answered."""

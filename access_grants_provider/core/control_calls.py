@@ -74,9 +74,10 @@ class CallBudget:
         if self._throttled_until is None:
             self._throttled_until = now + THROTTLE_SECONDS if self._is_patient else self._deadline
         left = self._throttled_until - now
-        if left <= 0:
+        longest = min(THROTTLE_LONGEST_PAUSE, THROTTLE_FIRST_PAUSE * 2.0 ** min(attempt, 10))
+        if left <= 0 or (longest > left and not self._is_patient):
             return None
-        pause = min(left, self._jitter(min(THROTTLE_LONGEST_PAUSE, THROTTLE_FIRST_PAUSE * 2.0 ** min(attempt, 10))))
+        pause = min(left, self._jitter(longest))
         if self._is_patient:
             self.extend(pause)
         for call in self.owned:

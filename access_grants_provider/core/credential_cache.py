@@ -11,7 +11,7 @@ clock.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from heapq import nsmallest
@@ -142,10 +142,12 @@ class PrefixIndex:
 
     def put(self, prefix: str, stored: StoredCredentials) -> None:
         """Store, in place of what was there."""
-        known = prefix in self._stored
         self._stored[prefix] = stored
-        if not known:
-            insort(self._names, prefix)
+        # Whether the name is there, not whether something was stored: `keep` may have dropped that a moment ago.
+        names = self._names
+        at = bisect_left(names, prefix)
+        if at == len(names) or names[at] != prefix:
+            insort(names, prefix)
 
     def remove(self, prefix: str) -> None:
         """Forget a prefix. Its name goes with the next :meth:`keep`."""
@@ -261,7 +263,10 @@ class CredentialCache:
         if self.exact(stored.permission, stored.scope) is not stored:
             return
         if is_prefix:
-            self._prefixes[stored.permission, bucket].remove(key)
+            # None where another thread's sweep was faster.
+            index = self._prefixes.get((stored.permission, bucket))
+            if index is not None:
+                index.remove(key)
         else:
             self._objects.pop((stored.permission, bucket, key), None)
 

@@ -26,6 +26,7 @@ from .caller_state import (
     DENIAL_SECONDS,
     INSTANCE_SECONDS,
     LIST_SECONDS,
+    REGION_RETRY_SECONDS,
     REGION_SECONDS,
     CallerState,
     ListedGrants,
@@ -167,7 +168,7 @@ class Discovery:
             return denial
         owner = yield from self.instance_owner(region)
         if isinstance(owner, Denial):
-            return _more_telling(owner, denial)
+            return _more_telling(denial, owner)
         if owner.account_id is None or owner.account_id == self._state.account_id:
             return denial
         found = yield from self._ask(owner.account_id, region)
@@ -183,7 +184,13 @@ class Discovery:
             if call is not mine:
                 yield from wait_for(call, self._context, self._budget)
                 if call.failure is not None:
-                    raise call.failure.again("another request waited for the same call")
+                    request = self._request
+                    raise call.failure.again(
+                        "another request waited for the same call",
+                        operation=request.operation,
+                        target=str(request.target),
+                        permission=request.permission,
+                    )
             if state.account_id is None:
                 self._budget.owned.append(mine)
                 try:
@@ -210,7 +217,10 @@ class Discovery:
             actual = yield from control_call(BucketRegion(name, region), self._context, self._budget)
         except (ClientError, BotoCoreError) as error:
             self._context.log.note(logging.DEBUG, "the region of bucket %r could not be found out: %s", name, error)
-        self._bucket.region_until = self._now() + REGION_SECONDS
+            seconds = REGION_RETRY_SECONDS
+        else:
+            seconds = REGION_SECONDS
+        self._bucket.region_until = self._now() + seconds
         if actual is not None:
             self._bucket.region = actual
         return actual

@@ -118,6 +118,8 @@ class Resolver:
         self._request = request
         self._context = context
         self._exact = exact or context.config.raises_on_denial
+        # Set where a failure is as good as an answer: who needs credentials asks also during an outage.
+        self._may_go_without = False
         self._budget = CallBudget(context)
         self._disappointed: set[CallKey] = set()
         state.used_at = context.clock.monotonic()
@@ -125,6 +127,7 @@ class Resolver:
     def decide(self) -> Generator[Step, Any, Resolution]:
         """Decide how the request is signed. Raises :class:`ServiceFailure` where the options say so."""
         config, request = self._context.config, self._request
+        self._may_go_without = config.continues_on_failure
         try:
             found, source = yield from self.find()
         except ServiceFailure as failure:
@@ -223,7 +226,7 @@ class Resolver:
             denial = known_denial(self._state, self._request, self._context)
             if denial is not None and not (denial.provisional and self._exact):
                 return denial, "cache"
-        if self._context.config.continues_on_failure:
+        if self._may_go_without:
             failure = self._breaker().open_failure(now)
             if failure is not None:
                 if held is not None and usable:
@@ -280,7 +283,14 @@ class Resolver:
             loaded = yield from load_shared(state, request, context, stale)
             if loaded is not None:
                 return loaded
-        found = yield from Discovery(state, request, context, self._budget).search()
+        try:
+            found = yield from Discovery(state, request, context, self._budget).search()
+        except ServiceFailure as failure:
+            # Another process's credentials in their advisory window, which a renewal was to replace.
+            loaded = self._held()
+            if stale is not None or loaded is None or not self._is_usable(loaded):
+                raise
+            return self._keep(loaded, failure.message)
         if isinstance(found, Denial):
             state.denials.add(request.permission, request.target, found)
             return found

@@ -107,10 +107,10 @@ class AiobotocoreEdge:
         """Call ``look`` with each step before it is performed; it may wait, and it may raise the interruption."""
         perform = AioClientHook._perform
 
-        async def looked(hook: AioClientHook, step: Any, requester: Any) -> Any:
+        async def looked(hook: AioClientHook, step: Any, *rest: Any) -> Any:
             # In a thread, or its waiting would stop the loop.
             await asyncio.to_thread(look, step)
-            return await perform(hook, step, requester)
+            return await perform(hook, step, *rest)
 
         self.monkeypatch.setattr(AioClientHook, "_perform", looked)
 

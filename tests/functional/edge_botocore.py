@@ -88,9 +88,9 @@ class BotocoreEdge:
         """Call ``look`` with each step before it is performed; it may wait, and it may raise the interruption."""
         perform = SyncClientHook._perform
 
-        def looked(hook: SyncClientHook, step: Any, requester: Any) -> Any:
-            look(step)
-            return perform(hook, step, requester)
+        def looked(hook: SyncClientHook, step: Any, *rest: Any) -> Any:
+            look(getattr(step, "call", step))
+            return perform(hook, step, *rest)
 
         self.monkeypatch.setattr(SyncClientHook, "_perform", looked)
 

@@ -202,7 +202,9 @@ def test_a_fault_does_to_the_request_what_the_table_says(world, caplog, call, fa
         for cell, error in zip(cells, raised, strict=True):
             rig = world.rig(cell)
             counts_bytes = world.edge.name == "aiobotocore" or BOTOCORE_COUNTS_BYTES
-            expected = fault_table.expected(cell, rig.provider.runtime.clients.supports_parameter("InstanceScope"), counts_bytes)
+            expected = fault_table.expected(
+                cell, rig.provider.runtime.clients.supports_parameter("InstanceScope"), counts_bytes
+            )
             try:
                 check_outcome(rig, cell, expected, error, caplog)
                 check_what_is_kept(rig, cell, expected)

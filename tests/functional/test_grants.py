@@ -128,7 +128,9 @@ def test_a_scope_of_an_unknown_form_is_listed_as_it_is_and_compared_with_no_targ
     entry = {"Permission": "READ", "GrantScope": "data/"}
     grants.tamper("ListCallerAccessGrants", lambda _: {"CallerAccessGrantsList": [entry]}, times=None)
     assert list(provider.grants()) == [("READ", "data/", None)]
-    with pytest.raises(MalformedAnswer, match=r"malformed GrantScope: 'data/' .*\. The response does not look like AWS"):
+    with pytest.raises(
+        MalformedAnswer, match=r"malformed GrantScope: 'data/' .*\. The response does not look like AWS"
+    ):
         list(provider.grants("s3://data/"))
 
 

@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from access_grants_provider.core.io_requests import Vend
+from access_grants_provider.core.io_requests import GetDataAccess
 from access_grants_provider.exceptions import ConfigurationError, MalformedAnswer, ServiceFailure
 from access_grants_provider.registration import _registry
 
@@ -117,7 +117,7 @@ def test_a_signal_handler_that_writes_in_the_middle_of_a_vend_does_not_wait_for_
         written.append(True)
 
     def interrupt(step) -> None:
-        if isinstance(step, Vend) and not raised:
+        if isinstance(step, GetDataAccess) and not raised:
             raised.append(True)
             signal.raise_signal(signal.SIGUSR1)
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 from botocore.config import Config
 
-from access_grants_provider.core.io_requests import Vend
+from access_grants_provider.core.io_requests import GetDataAccess
 from access_grants_provider.exceptions import ServiceFailure
 
 THREADS = 64
@@ -140,11 +140,11 @@ def test_an_interrupted_leader_hands_over(grants, client, edge):
     interrupted, waiting = threading.Event(), threading.Event()
 
     def interrupt_first(step):
-        if isinstance(step, Vend) and not interrupted.is_set():
+        if isinstance(step, GetDataAccess) and not interrupted.is_set():
             interrupted.set()
             waiting.wait(10)
             raise edge.interruption
-        if not isinstance(step, Vend):
+        if not isinstance(step, GetDataAccess):
             waiting.set()
 
     provider.explain("list_buckets")

@@ -7,7 +7,7 @@ import pytest
 from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.sdk.internal_clients import InternalClients
 
-KNOWS = InternalClients(None).knows
+KNOWS = InternalClients(None).supports_parameter
 NEWER = KNOWS("InstanceScope")
 
 
