@@ -34,13 +34,13 @@ class CallBudget:
 
     __slots__ = ("_clock", "_deadline", "_is_patient", "_jitter", "_seconds", "_throttled_until", "owned")
 
-    def __init__(self, context: FlowContext) -> None:
+    def __init__(self, context: FlowContext, *, is_patient: bool = True) -> None:
         self._clock = context.clock
         self._jitter = context.jitter
         self._seconds = context.config.timeout_seconds
         self._deadline = context.clock.monotonic() + self._seconds
-        # Who may go on without a grant does not wait two minutes for one.
-        self._is_patient = not context.config.continues_on_failure
+        # A request that may go on without a grant does not wait two minutes for one.
+        self._is_patient = is_patient
         self._throttled_until: float | None = None
         # The calls that others wait for while this decision pauses.
         self.owned: list[InFlightCall] = []

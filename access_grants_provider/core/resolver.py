@@ -128,6 +128,7 @@ class Resolver:
         """Decide how the request is signed. Raises :class:`ServiceFailure` where the options say so."""
         config, request = self._context.config, self._request
         self._may_go_without = config.continues_on_failure
+        self._budget = CallBudget(self._context, is_patient=not self._may_go_without)
         try:
             found, source = yield from self.find()
         except ServiceFailure as failure:

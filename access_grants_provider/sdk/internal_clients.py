@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -175,7 +177,7 @@ class InternalClients:
         self.loader: object = None
         self._process = os.getpid()
         self._making = SingleFlight()
-        self._clients: dict[tuple[Any, ...], BaseClient] = {}
+        self._clients: OrderedDict[tuple[Any, ...], BaseClient] = OrderedDict()
         self._parameters: frozenset[str] | None = None
 
     def get(
@@ -186,10 +188,13 @@ class InternalClients:
         ``seconds`` is its time-out. ``may_wait``: whether this thread may wait for another that makes the same client.
         """
         if self._process != os.getpid():
-            self._process, self._clients = os.getpid(), {}
+            self._process, self._clients = os.getpid(), OrderedDict()
         key = (service, region, endpoint_url, shape.digest(), seconds)
         client = self._clients.get(key)
         if client is not None:
+            # Another thread may drop it meanwhile.
+            with suppress(KeyError):
+                self._clients.move_to_end(key)
             return client
         with self._making.own_call() as mine:
             other = self._making.join_or_start(key, mine) if may_wait else mine
@@ -197,8 +202,10 @@ class InternalClients:
                 other.wait(WAIT_SECONDS)
             client = self._clients.get(key)
             if client is None:
+                # Its connections are closed with the last call that still uses it.
                 while len(self._clients) >= MAX_CLIENTS:
-                    self._drop_oldest()
+                    with suppress(KeyError):
+                        self._clients.popitem(last=False)
                 client = self._clients.setdefault(key, self._make(service, region, shape, endpoint_url, seconds))
         return client
 
@@ -225,7 +232,7 @@ class InternalClients:
 
     def close(self) -> None:
         """Close the connections. A later call opens new ones."""
-        clients, self._clients = self._clients, {}
+        clients, self._clients = self._clients, OrderedDict()
         for client in list(clients.values()):
             client.close()
 
@@ -244,11 +251,6 @@ class InternalClients:
         hook_internal_client(client)
         honour_request_credentials(client)
         return client
-
-    def _drop_oldest(self) -> None:
-        # Its connections are closed with the last call that still uses it.
-        for key in list(self._clients)[:1]:
-            self._clients.pop(key, None)
 
     def _session(self) -> Session:
         return prepare_session(Session(profile=self._profile), self.loader)

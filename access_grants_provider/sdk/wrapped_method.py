@@ -39,8 +39,14 @@ class WrappedMethod:
         if self._before is None:
             return
         self._is_own = self._name in vars(self._owner)
-        self._mine = self._wrap(self._before, lambda: self._active)
-        setattr(self._owner, self._name, self._mine)
+        mine: Any = None
+
+        def active() -> bool:
+            # An earlier one may be left below a wrapper of somebody else's.
+            return self._active and self._mine is mine
+
+        self._mine = mine = self._wrap(self._before, active)
+        setattr(self._owner, self._name, mine)
 
     def detach(self) -> None:
         """Stop. A second time does nothing."""
