@@ -15,8 +15,8 @@ pytest.importorskip("aiobotocore", reason="aiobotocore is not installed: it pins
 import boto3
 from aiobotocore.config import AioConfig
 
-from access_grants_provider.sdk import aio_client as aio
 from access_grants_provider.registration import _registry
+from access_grants_provider.sdk import aio_client as aio
 from access_grants_provider.sdk.disk_steps import Processes
 
 from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
