@@ -33,7 +33,6 @@ LEFT_OPEN = re.compile(
 SECONDS = 300
 
 Say = Callable[[str], None]
-counts = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,11 +61,12 @@ def server(access_grants_server: AccessGrantsServer, request: pytest.FixtureRequ
         f"{', '.join(f'{number} {operation}' for operation, number in sorted(control.items())) or 'none'}"
         f"  [{request.node.name}]"
     )
-    request.config.stash.setdefault(counts, []).append(line)
+    request.node.user_properties.append(("asked", line))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(counts, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    ended = [report for report in terminalreporter.getreports("") if report.when == "teardown"]
+    lines = [text for report in ended for name, text in report.user_properties if name == "asked"]
     if lines:
         terminalreporter.section("what the ecosystem's programs asked for")
     for line in lines:
@@ -74,9 +74,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture
-def alice(server: AccessGrantsServer) -> Identity:
-    """Somebody with one grant, to read and write below ``s3://data/in/``, and no other permission."""
-    alice = server.identity("alice")
+def alice(alice: Identity, server: AccessGrantsServer) -> Identity:
+    """Has one grant, to read and write below ``s3://data/in/``, and no other permission."""
     server.grant(alice, "s3://data/in/*", "READWRITE")
     return alice
 

@@ -11,6 +11,7 @@ import boto3
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 
 from access_grants_provider.sdk.sync_client import SyncClientHook
@@ -82,7 +83,7 @@ class BotocoreEdge:
 
     def empty_answer(self, url: str) -> Any:
         """What a ``before-send`` handler returns to answer 200 with nothing."""
-        return AWSResponse(url, 200, {}, Nothing())
+        return AWSResponse(url, 200, HTTPHeaders(), Nothing())
 
     def before_each_step(self, look: Callable[[Any], object]) -> None:
         """Call ``look`` with each step before it is performed; it may wait, and it may raise the interruption."""

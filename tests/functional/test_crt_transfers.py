@@ -27,25 +27,13 @@ import boto3.s3.constants
 from s3transfer.crt import CRTTransferManager
 from s3transfer.manager import TransferManager
 
-pytestmark = pytest.mark.only("botocore", reason="only boto3 hands transfers to the CRT")
+pytestmark = [
+    pytest.mark.only("botocore", reason="only boto3 hands transfers to the CRT"),
+    pytest.mark.alice("READWRITE s3://data/in/*", own=["READWRITE s3://data/own/*"]),
+]
 
 MEBIBYTE = 1024 * 1024
 SMALL, IN_PARTS = 100, 12 * MEBIBYTE
-
-
-@pytest.fixture
-def server(access_grants_server):
-    access_grants_server.bucket("data")
-    return access_grants_server
-
-
-@pytest.fixture
-def alice(server):
-    """May do in s3://data/in/ what a grant allows, and in s3://data/own/ what her own credentials do."""
-    alice = server.identity("alice")
-    server.grant(alice, "s3://data/in/*", "READWRITE")
-    server.allow(alice, "s3://data/own/*", "READWRITE")
-    return alice
 
 
 @pytest.fixture(autouse=True)

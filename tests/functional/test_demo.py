@@ -125,6 +125,7 @@ def test_shows_every_line_whatever_the_environment_says(tmp_path: Path) -> None:
     assert not listens(url_in(done.stdout))
 
 
+@pytest.mark.exhaustive
 def test_fits_80_columns_without_cutting_anything(tmp_path: Path) -> None:
     done = run_demo(tmp_path, COLUMNS="80")
     assert done.returncode == 0
@@ -134,6 +135,7 @@ def test_fits_80_columns_without_cutting_anything(tmp_path: Path) -> None:
         assert set(row.replace("x4", "4 requests").split()) <= set(words)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_does_without_characters_the_terminal_lacks(tmp_path: Path, encoding: str) -> None:
     done = run_demo(tmp_path, PYTHONIOENCODING=encoding)
@@ -240,6 +242,7 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, handler)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a single process")
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_with_130_and_leaves_nothing(tmp_path: Path) -> None:
@@ -265,6 +268,7 @@ def test_ctrl_c_ends_it_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     assert temporary_files(tmp_path) == []
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("package", ["click", "rich", "moto", "boto3"])
 def test_a_missing_package_is_one_friendly_line(tmp_path: Path, package: str) -> None:
     script = f"import sys; sys.modules[{package!r}] = None; from access_grants_provider.cli import main; main()"

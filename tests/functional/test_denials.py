@@ -17,13 +17,7 @@ from access_grants_provider.exceptions import (
     Unreachable,
 )
 
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.allow(alice, "s3://data/own/*", "READWRITE")
-    grants.put("s3://data/own/x", b"own")
-    return alice
+pytestmark = pytest.mark.alice(own=["READWRITE s3://data/own/*"], objects={"s3://data/own/x": b"own"})
 
 
 def client(grants, register, identity, **options):

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.only("botocore", reason="the official plugin, whose fau
 
 
 @pytest.fixture
-def alice(grants):
-    return grants.identity("alice")
-
-
-@pytest.fixture
 def bob(grants):
     return grants.identity("bob")
 

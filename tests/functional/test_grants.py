@@ -14,21 +14,18 @@ from access_grants_provider.exceptions import (
 from access_grants_provider.registration import provider_for
 from access_grants_provider.testing import administration
 
-pytestmark = pytest.mark.only("botocore", reason="provider.grants() lists for sessions of boto3 and botocore alone")
-
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    for scope in ("s3://data/a/*", "s3://data/a/b/*", "s3://data/c", "s3://other/*"):
-        grants.grant(alice, scope, "READ")
-    grants.grant(alice, "s3://data/ab*", "READWRITE")
-    grants.grant(grants.identity("bob"), "s3://data/a/*", "WRITE")
-    return alice
+pytestmark = [
+    pytest.mark.only("botocore", reason="provider.grants() lists for sessions of boto3 and botocore alone"),
+    pytest.mark.alice(
+        *("READ s3://data/a/*", "READ s3://data/a/b/*", "READ s3://data/c", "READ s3://other/*"),
+        "READWRITE s3://data/ab*",
+    ),
+]
 
 
 @pytest.fixture
 def provider(grants, alice):
+    grants.grant(grants.identity("bob"), "s3://data/a/*", "WRITE")
     return provider_for(grants.session(alice))
 
 

@@ -19,13 +19,7 @@ from access_grants_provider.core.io_requests import GetDataAccess
 from access_grants_provider.exceptions import ConfigurationError, MalformedAnswer, ServiceFailure
 from access_grants_provider.registration import _registry
 
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/in/*", "READWRITE")
-    grants.put("s3://data/in/x", b"1")
-    return alice
+pytestmark = pytest.mark.alice("READWRITE s3://data/in/*", objects=["s3://data/in/x"])
 
 
 @pytest.fixture
@@ -84,7 +78,7 @@ def test_an_answer_that_is_only_half_there_leaves_nothing_behind(grants, s3):
 
 
 # Whose request it is, as a back end with a context per request knows it: each thread and each task has its own.
-ASKING = ContextVar("ASKING")
+ASKING: ContextVar[str] = ContextVar("ASKING")
 
 
 def test_threads_of_different_identities_on_one_client_each_sign_as_themselves(grants, s3, alice, edge):

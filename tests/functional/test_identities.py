@@ -8,13 +8,7 @@ from botocore.exceptions import ClientError
 
 from .edge_botocore import keys_of
 
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/a/*", "READ")
-    grants.put("s3://data/a/x", b"a")
-    return alice
+pytestmark = pytest.mark.alice("READ s3://data/a/*", objects={"s3://data/a/x": b"a"})
 
 
 @pytest.fixture

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import urllib.parse
+from typing import Any
 
 import botocore.exceptions
 import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/*", "READWRITE")
-    return alice
+pytestmark = pytest.mark.alice("READWRITE s3://data/*")
 
 
 @pytest.fixture
@@ -52,7 +48,7 @@ class Sent:
 
     def __init__(self, edge) -> None:
         self.edge = edge
-        self.requests = []
+        self.requests: list[Any] = []
 
     def __call__(self, request, **_):
         self.requests.append(request)

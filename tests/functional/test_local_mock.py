@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -19,17 +18,6 @@ from access_grants_provider.testing import mock_access_grants
 
 pytest_plugins = ["pytester"]
 NASTY = ["a b", "a+b", "a%2Fb", "ü", "x//y", "/lead", "st*r", "q?m", "dot/./x", "..", "a;b/c;d", "#", "trail/", "a&b=c"]
-
-
-@pytest.fixture(autouse=True)
-def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("AWS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
 
 def test_a_plain_client_is_the_admin() -> None:
@@ -75,13 +63,14 @@ def test_a_decorated_function_keeps_its_result_and_arguments() -> None:
 
 @pytest.mark.parametrize("outside", [True, False])
 def test_beside_mock_aws(outside: bool) -> None:
-    managers = [mock_aws(), mock_access_grants()]
+    managers: list[Any] = [mock_aws(), mock_access_grants()]
     first, second = managers if outside else reversed(managers)
     with first, second:
         boto3.client("s3").create_bucket(Bucket="sales")
         # What is neither S3 nor Access Grants is moto's, as ever.
-        role = {"RoleArn": "arn:aws:iam::123456789012:role/anybody", "RoleSessionName": "someone"}
-        assert boto3.client("sts").assume_role(**role)["Credentials"]["AccessKeyId"].startswith("ASIA")
+        role = "arn:aws:iam::123456789012:role/anybody"
+        assumed = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="someone")
+        assert assumed["Credentials"]["AccessKeyId"].startswith("ASIA")
         with pytest.raises(ClientError, match="AccessGrantsInstanceNotExistsError"):
             boto3.client("s3control").get_access_grants_instance(AccountId="123456789012")
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,21 +23,10 @@ NASTY = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith("AWS_") or name.lower() in ("http_proxy", "https_proxy", "no_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
 @pytest.fixture
-def server() -> Iterator[AccessGrantsServer]:
-    with AccessGrantsServer() as running:
-        running.bucket("sales")
-        yield running
+def server(access_grants_server: AccessGrantsServer) -> AccessGrantsServer:
+    access_grants_server.bucket("sales")
+    return access_grants_server
 
 
 PROGRAM = """

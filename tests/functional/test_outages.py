@@ -8,15 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.config import Config
 
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.allow(alice, "s3://data/*", "READ")
-    grants.grant(alice, "s3://data/in/*", "READ")
-    for number in range(8):
-        grants.put(f"s3://data/in/{number}", b"1")
-    return alice
+pytestmark = pytest.mark.alice(
+    "READ s3://data/in/*", own=["READ s3://data/*"], objects=[f"s3://data/in/{number}" for number in range(8)]
+)
 
 
 @pytest.fixture

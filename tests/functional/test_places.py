@@ -11,11 +11,6 @@ KNOWS = InternalClients(None).supports_parameter
 NEWER = KNOWS("InstanceScope")
 
 
-@pytest.fixture
-def alice(grants):
-    return grants.identity("alice")
-
-
 def client(grants, register, identity, **options):
     session = grants.session(identity)
     provider = register(session, **options)

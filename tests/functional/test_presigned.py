@@ -10,15 +10,10 @@ import urllib.parse
 
 import pytest
 
+pytestmark = pytest.mark.alice("READWRITE s3://data/in/*")
+
 HOUR = 3600
 USUAL = 900  # seconds; what is presigned for longer than half of it needs more
-
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/in/*", "READWRITE")
-    return alice
 
 
 @pytest.fixture

@@ -97,6 +97,7 @@ def test_the_block_of_an_adapter_is_python_and_names_what_there_is(program):
         assert f"def {function}(" in text
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("program", TESTS, ids=range(len(TESTS)))
 def test_a_test_passes_in_a_project_of_its_own(program, tmp_path):
     (tmp_path / "test_block.py").write_text(program, encoding="utf-8")

@@ -15,13 +15,7 @@ from access_grants_provider import AccessGrantsConfig, initialize_client_plugin
 from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.registration import _registry
 
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/*", "READ")
-    grants.put("s3://data/x", b"1")
-    return alice
+pytestmark = pytest.mark.alice("READ s3://data/*", objects=["s3://data/x"])
 
 
 @pytest.fixture

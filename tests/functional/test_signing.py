@@ -147,7 +147,7 @@ def test_a_listing_under_a_narrower_grant_than_its_prefix_is_not_signed_with_it(
     assert "signed with the caller's own" in caplog.text
 
 
-def test_a_first_request_reads_no_model_that_the_client_has_read(s3, monkeypatch):
+def test_a_first_request_reads_no_model_that_the_client_has_read(unshared_models, s3, monkeypatch):
     """Reading models is most of the work of making a client."""
     read, load = [], JSONFileLoader.load_file
 

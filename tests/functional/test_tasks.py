@@ -21,7 +21,10 @@ from access_grants_provider.sdk.async_backend import running_backend
 
 from .loops import point_at, read, session_of, session_on_trio, trio_or_skip
 
-pytestmark = pytest.mark.only("aiobotocore", reason="threads have no tasks, no cancellation and no event loops")
+pytestmark = [
+    pytest.mark.only("aiobotocore", reason="threads have no tasks, no cancellation and no event loops"),
+    pytest.mark.alice("READ s3://data/a/*", objects={"s3://data/a/x": b"a"}),
+]
 
 TASKS = 64
 
@@ -31,14 +34,6 @@ def grants(access_grants_server, monkeypatch):
     access_grants_server.bucket("data")
     point_at(access_grants_server, monkeypatch)
     return access_grants_server
-
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/a/*", "READ")
-    grants.put("s3://data/a/x", b"a")
-    return alice
 
 
 async def in_thread(call, *args):

@@ -18,14 +18,18 @@ from pathlib import Path
 import pytest
 
 import access_grants_provider
+from access_grants_provider.testing import Identity
 
 MEBIBYTE = 1024 * 1024
 AWS = os.environ.get("ACCESS_GRANTS_TEST_AWS") or str(Path(sys.executable).with_name("aws"))
 
-pytestmark = pytest.mark.skipif(
-    not os.access(AWS, os.X_OK),
-    reason="no AWS CLI: install the extra test-cli, or set ACCESS_GRANTS_TEST_AWS to an aws that has this package",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not os.access(AWS, os.X_OK),
+        reason="no AWS CLI: install the extra test-cli, or set ACCESS_GRANTS_TEST_AWS to an aws that has this package",
+    ),
+    pytest.mark.alice("READWRITE s3://data/in/*"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -34,19 +38,6 @@ def version() -> int:
     found = re.match(r"aws-cli/([12])\.", printed)
     assert found is not None, printed
     return int(found[1])
-
-
-@pytest.fixture
-def server(access_grants_server):
-    access_grants_server.bucket("data")
-    return access_grants_server
-
-
-@pytest.fixture
-def alice(server):
-    alice = server.identity("alice")
-    server.grant(alice, "s3://data/in/*", "READWRITE")
-    return alice
 
 
 def section(name: str, lines: dict[str, object]) -> str:
@@ -69,7 +60,7 @@ class Cli:
         }
         (home / ".aws").mkdir(parents=True)
 
-    def write(self, profiles: dict[str, tuple[object, dict[str, object]]], plugin: bool = True) -> None:
+    def write(self, profiles: dict[str, tuple[Identity, dict[str, object]]], plugin: bool = True) -> None:
         plugins: dict[str, object] = {"access-grants": "access_grants_provider.awscli"} if plugin else {}
         if plugin and self.version == 2:
             plugins["cli_legacy_plugin_path"] = str(Path(access_grants_provider.__file__).parents[1])
@@ -77,7 +68,7 @@ class Cli:
         for name, (identity, settings) in profiles.items():
             heading = name if name == "default" else f"profile {name}"
             config.append(section(heading, {"region": "us-east-1", **settings}))
-            keys = {
+            keys: dict[str, object] = {
                 "aws_access_key_id": identity.access_key_id,
                 "aws_secret_access_key": identity.secret_access_key,
             }

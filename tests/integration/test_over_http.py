@@ -19,20 +19,9 @@ from botocore.config import Config
 
 import access_grants_provider
 
+pytestmark = pytest.mark.alice("READWRITE s3://data/in/*")
+
 MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture
-def server(access_grants_server):
-    access_grants_server.bucket("data")
-    return access_grants_server
-
-
-@pytest.fixture
-def alice(server):
-    alice = server.identity("alice")
-    server.grant(alice, "s3://data/in/*", "READWRITE")
-    return alice
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.exhaustive
 @linux
 def test_a_short_soak_finds_no_failure_and_says_what_it_did():
     done = run()
@@ -53,6 +54,7 @@ def test_a_short_soak_finds_no_failure_and_says_what_it_did():
     assert int(calls[1]) >= CALLS
 
 
+@pytest.mark.exhaustive
 @linux
 def test_a_request_that_is_signed_wrongly_makes_the_soak_fail():
     done = run("--sabotage", "stranger")

@@ -30,6 +30,8 @@ from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.sdk.legacy_signer import _ours, honour_request_credentials
 from access_grants_provider.testing import LocalAccessGrants, mock_access_grants
 
+pytestmark = pytest.mark.alice("READWRITE s3://data/in/*", objects={"s3://data/in/x": b"granted"})
+
 
 class SignerOfVersion2(RequestSigner):
     """Signs with the client's credentials, whatever the request's context says."""
@@ -59,14 +61,6 @@ def grants() -> Iterator[LocalAccessGrants]:
     with mock_access_grants() as running:
         running.bucket("data")
         yield running
-
-
-@pytest.fixture
-def alice(grants):
-    alice = grants.identity("alice")
-    grants.grant(alice, "s3://data/in/*", "READWRITE")
-    grants.put("s3://data/in/x", b"granted")
-    return alice
 
 
 @pytest.fixture(autouse=True)

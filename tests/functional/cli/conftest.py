@@ -32,16 +32,8 @@ def _signals_as_in_a_terminal() -> Iterator[None]:
 
 
 @pytest.fixture
-def server(access_grants_server: AccessGrantsServer) -> AccessGrantsServer:
-    """With the bucket ``data``."""
-    access_grants_server.bucket("data")
-    return access_grants_server
-
-
-@pytest.fixture
-def alice(server: AccessGrantsServer, monkeypatch: pytest.MonkeyPatch) -> Identity:
-    """Somebody who may read ``s3://data/in/*``. The environment is hers."""
-    alice = server.identity("alice")
+def alice(alice: Identity, server: AccessGrantsServer, monkeypatch: pytest.MonkeyPatch) -> Identity:
+    """May read ``s3://data/in/*``. The environment is hers."""
     server.grant(alice, "s3://data/in/*", "READ")
     for name, value in server.environment(alice).items():
         monkeypatch.setenv(name, value)

@@ -13,8 +13,6 @@ import boto3
 import pytest
 from botocore.exceptions import CredentialRetrievalError
 
-from access_grants_provider.testing import AccessGrantsServer
-
 from .conftest import ROOT
 
 SCRIPT = Path(__file__).with_suffix("").with_name("credential_process.mjs")
@@ -29,11 +27,9 @@ PATIENCE = 5  # lives
 
 
 @pytest.fixture
-def server():
-    with AccessGrantsServer() as server:
-        server.bucket("data")
-        server.put("s3://data/in/x", b"body")
-        yield server
+def server(server):
+    server.put("s3://data/in/x", b"body")
+    return server
 
 
 def past_the_first_end(server, read) -> None:
@@ -74,6 +70,7 @@ def keys(server) -> set[str | None]:
     return {one.access_key_id for one in server.s3_requests() if one.operation == "GetObject"}
 
 
+@pytest.mark.exhaustive
 def test_boto3_reads_through_the_grant_and_again_when_the_first_credentials_have_expired(server, granted):
     s3 = boto3.Session().client("s3")
 
@@ -93,6 +90,7 @@ def test_boto3_shows_the_one_line_of_a_refusal(server, granted):
         s3("s3")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 @pytest.mark.skipif(
     not (Path(SDK) / "node_modules/@aws-sdk/client-s3").is_dir(),

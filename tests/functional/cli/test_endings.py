@@ -28,6 +28,7 @@ def interrupted(process: subprocess.Popen[str]) -> None:
     assert (process.returncode, out, err) == (130, "", "Interrupted.\n")
 
 
+@pytest.mark.fast_cases(1)
 @posix
 @pytest.mark.parametrize("command", [["credentials", "s3://data/in/"], ["exec", "s3://data/in/", "--", "echo"]])
 def test_ctrl_c_while_it_waits_for_an_answer(server, alice, surroundings, command):
@@ -57,6 +58,7 @@ _access_grants_command.main()
 """
 
 
+@pytest.mark.fast_cases(1)
 @posix
 @pytest.mark.parametrize(
     "name",
@@ -116,6 +118,7 @@ sys.exit(subprocess.call([{sys.executable!r}, "-c", {STOP_AT.format(name="click"
     assert (done.returncode, done.stdout) == (0, "READ\ts3://data/in/*\tNA\n"), done.stderr
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize(
     "command", [["credentials", "s3://data/in/"], ["grants"], ["explain", "GetObject", "s3://data/in/x"]]
@@ -128,6 +131,7 @@ def test_a_full_disk_is_one_line(server, alice, surroundings, command):
     assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
 
 
+@pytest.mark.fast_cases(1)
 @posix
 @pytest.mark.parametrize("command", [["credentials", "s3://data/in/"], ["--help"]])
 def test_a_reader_that_never_reads(server, alice, surroundings, command):
@@ -150,6 +154,7 @@ def test_without_a_stdout_nothing_fails(server, alice, surroundings):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_gets_its_completion_script(run, shell):
     done = run(_ACCESS_GRANTS_COMPLETE=f"{shell}_source")
@@ -158,6 +163,7 @@ def test_a_shell_gets_its_completion_script(run, shell):
     assert f"_ACCESS_GRANTS_COMPLETE={shell}_complete" in done.stdout
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
@@ -187,6 +193,7 @@ def test_the_help_of_each_command_has_an_example(invoke, name):
     assert f"access-grants {name}" in done.stdout.partition("Example")[2]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_help_loads_nothing_that_an_extra_brings(run, surroundings, name):
     program = (

@@ -70,11 +70,13 @@ def test_the_variables_of_other_credentials_go():
     assert environment(inherited, {"AWS_SESSION_TOKEN": "t"}, None) == {"PATH": "/bin", "AWS_SESSION_TOKEN": "t"}
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("code", [0, 1, 7, 255])
 def test_its_exit_code_is_passed_on(server, alice, run, code):
     assert run("exec", "s3://data/in/", "--", "sh", "-c", f"exit {code}").returncode == code
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_reaches_the_command_which_answers_it(server, alice, surroundings, number):
     program = f"trap 'echo caught; exit 9' {number.name[3:]}; echo ready; read line; exit 3"
@@ -94,6 +96,7 @@ def test_a_signal_reaches_the_command_which_answers_it(server, alice, surroundin
     assert (process.returncode, out, err) == (9, "caught\n", "")
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
 def test_a_shell_reports_128_and_the_signal_that_ended_the_command(server, alice, surroundings, number):
     line = '"$0" -m access_grants_provider exec s3://data/in/ -- sh -c "kill -$1 \\$\\$"; echo $?'
@@ -120,6 +123,7 @@ def test_a_command_that_is_not_there_is_127(server, alice, run):
     assert done.stderr == "Error: no-such-command: not found; is it installed, and on the PATH?\n"
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("kind", ["no permission", "a folder", "no program"])
 def test_what_cannot_be_run_is_126(server, alice, run, tmp_path, kind):
     path = tmp_path / "program"

@@ -21,19 +21,6 @@ class Terminal(io.StringIO):
         return True
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture(autouse=True)
 def _a_terminal_that_can_move_its_cursor(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")

@@ -52,6 +52,7 @@ def serving(surroundings):
         process.communicate()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_program_finds_it_by_what_is_printed_until_a_signal_ends_it(serving, surroundings, number):
     hostile = {"AWS_REGION": "xx-nowhere-1", "AWS_SESSION_TOKEN": "old", "AWS_PROFILE": "none"}
@@ -82,6 +83,7 @@ def test_a_port_that_is_taken_is_one_line(run):
     assert done.stderr == f"Error: port {port} can't be used: Address already in use; name another --port\n"
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

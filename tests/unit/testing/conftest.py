@@ -1,56 +1,41 @@
-"""What the tests of the local service share: no real credentials, and both of its forms."""
+"""What the tests of the local service share: the admin's keys, and both forms of the service."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from access_grants_provider.testing import AccessGrantsServer, Identity, LocalAccessGrants, mock_access_grants
 
+if TYPE_CHECKING:
+    from ...conftest import Clock
+
 
 @pytest.fixture(autouse=True)
-def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "BOTO")) or name.lower() in ("http_proxy", "https_proxy", "no_proxy"):
-            monkeypatch.delenv(name)
+def _keys_of_the_admin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-
-
-class Clock:
-    """A clock that a test turns."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(running_clock: Clock) -> Clock:
+    """Runs, as requests are signed by the machine's clock."""
+    return running_clock
 
 
 @pytest.fixture
-def grants(clock: Clock) -> Iterator[LocalAccessGrants]:
+def grants(clock: Callable[[], float]) -> Iterator[LocalAccessGrants]:
     with mock_access_grants(clock=clock) as running:
         running.bucket("sales")
         yield running
 
 
 @pytest.fixture
-def server(clock: Clock) -> Iterator[AccessGrantsServer]:
+def server(clock: Callable[[], float]) -> Iterator[AccessGrantsServer]:
     with AccessGrantsServer(clock=clock) as running:
         running.bucket("sales")
         yield running

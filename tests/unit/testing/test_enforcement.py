@@ -10,17 +10,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+pytestmark = pytest.mark.alice(
+    *(f"{permission} s3://sales/in/*" for permission in ("READ", "WRITE", "READWRITE")),
+    objects={f"s3://sales/{key}": key for key in ("in/x", "in/y", "out/x")},
+)
+
 NO_SESSION_POLICY = "because no session policy allows the {} action"
-
-
-@pytest.fixture
-def alice(grants: Any) -> Any:
-    identity = grants.identity("alice")
-    for permission in ("READ", "WRITE", "READWRITE"):
-        grants.grant(identity, "s3://sales/in/*", permission)
-    for key in ("in/x", "in/y", "out/x"):
-        grants.put(f"s3://sales/{key}", key)
-    return identity
 
 
 def upload_id(grants: Any, key: str) -> str:

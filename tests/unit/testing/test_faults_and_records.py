@@ -11,16 +11,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from botocore.parsers import ResponseParserError
 
+pytestmark = pytest.mark.alice("READ s3://sales/*", objects={"s3://sales/x": b"x"})
+
 ACCOUNT = "123456789012"
 ONCE = Config(retries={"total_max_attempts": 1})
-
-
-@pytest.fixture
-def alice(either: Any) -> Any:
-    identity = either.identity("alice")
-    either.grant(identity, "s3://sales/*", "READ")
-    either.put("s3://sales/x", b"x")
-    return identity
 
 
 @pytest.fixture

@@ -11,17 +11,12 @@ import pytest
 import requests
 from botocore.config import Config
 
+pytestmark = pytest.mark.alice(
+    "READWRITE s3://sales/in/*", objects={"s3://sales/in/x": "in/x", "s3://sales/out/x": "out/x"}
+)
+
 VERSIONS = {"v2": Config(), "v4": Config(signature_version="s3v4")}
 NASTY = ["a b", "a+b", "a%2Fb", "ü", "x//y", "st*r", "q?m", "a;b", "a&b=c"]
-
-
-@pytest.fixture
-def alice(either: Any) -> Any:
-    identity = either.identity("alice")
-    either.grant(identity, "s3://sales/in/*", "READWRITE")
-    for key in ("in/x", "out/x"):
-        either.put(f"s3://sales/{key}", key)
-    return identity
 
 
 @pytest.fixture(params=VERSIONS)
@@ -86,7 +81,7 @@ def test_tampered_with(presign: Any) -> None:
 
 def test_expired(presign: Any, clock: Any) -> None:
     url = presign("get_object", "in/x", expires=1)
-    clock.ahead = 10
+    clock.forward(10)
     answer = requests.get(url, timeout=10)
     assert (answer.status_code, "Request has expired" in answer.text) == (403, True)
 
@@ -124,7 +119,7 @@ class TestForms:
         return form
 
     @staticmethod
-    def post(made: Any, content: bytes = b"uploaded", filename: str = "report.csv", **fields: str) -> Any:
+    def post(made: Any, content: bytes = b"uploaded", filename: str = "report.csv", **fields: Any) -> Any:
         return requests.post(
             made["url"], data={**made["fields"], **fields}, files={"file": (filename, content)}, timeout=10
         )
@@ -145,12 +140,13 @@ class TestForms:
             assert (answer.status_code, "no session policy allows" in answer.text) == (403, True)
 
     def test_against_the_policy(self, form: Any) -> None:
-        for made, fields in (
+        cases: list[tuple[Any, dict[str, Any]]] = [
             (form("in/form"), {"key": "in/else"}),
             (form("in/form"), {"acl": "public-read"}),
             (form("in/form", Conditions=[["content-length-range", 0, 3]]), {}),
             (form("in/form", Conditions=[["content-length-range", 100, 200]]), {}),
-        ):
+        ]
+        for made, fields in cases:
             answer = self.post(made, **fields)
             assert answer.status_code in (400, 403), answer.text
             assert "Invalid according to Policy" in answer.text or "Your proposed upload" in answer.text
@@ -170,7 +166,7 @@ class TestForms:
     def test_tampered_with(self, form: Any) -> None:
         made = form("in/form")
         assert "SignatureDoesNotMatch" in self.post(made, policy=made["fields"]["policy"] + "AA==").text
-        assert "InvalidToken" in self.post(made, **{"x-amz-security-token": "wrong"}).text
+        assert "InvalidToken" in self.post(made, **dict[str, Any]({"x-amz-security-token": "wrong"})).text
 
     def test_a_field_twice(self, form: Any) -> None:
         answer = self.post(form("in/form"), Key="out/form")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +45,7 @@ def signed(
     return request
 
 
-def send(local: LocalAccessGrants, request: AWSRequest) -> Response:
+def send(local: LocalAccessGrants, request: Any) -> Response:
     parts = urlsplit(request.url)
     headers = {name.lower(): value for name, value in request.headers.items()}
     response = local.handle(
@@ -65,28 +66,28 @@ def test_a_right_signature_is_accepted(local: LocalAccessGrants) -> None:
     assert send(local, signed(job)).body == b"content"
 
 
-def _path(request: AWSRequest) -> None:
+def _path(request: Any) -> None:
     request.url = request.url.replace("a%20b", "a%20c")
 
 
-def _reencoded_path(request: AWSRequest) -> None:
+def _reencoded_path(request: Any) -> None:
     request.url = request.url.replace("a%20b", "%61%20b")
 
 
-def _query(request: AWSRequest) -> None:
+def _query(request: Any) -> None:
     request.url += "?acl"
 
 
-def _header(request: AWSRequest) -> None:
+def _header(request: Any) -> None:
     del request.headers["Range"]
     request.headers["Range"] = "bytes=0-3"
 
 
-def _method(request: AWSRequest) -> None:
+def _method(request: Any) -> None:
     request.method = "DELETE"
 
 
-def _host(request: AWSRequest) -> None:
+def _host(request: Any) -> None:
     request.url = request.url.replace("https://s3.", "https://other.s3.")
 
 
@@ -130,12 +131,13 @@ def _with(identity: Identity, **changes: Any) -> Identity:
 @pytest.mark.parametrize("auth", [S3SigV4Auth, HmacV1Auth])
 def test_wrong_keys(local: LocalAccessGrants, auth: Any) -> None:
     job = local.identity("job", session=True)
-    for changes, status, expected in [
+    cases: list[tuple[dict[str, Any], int, str]] = [
         ({"access_key_id": "AKIAUNKNOWN"}, 403, "InvalidAccessKeyId"),
         ({"secret_access_key": "wrong"}, 403, "SignatureDoesNotMatch"),
         ({"session_token": "wrong"}, 400, "InvalidToken"),
         ({"session_token": None}, 400, "InvalidToken"),
-    ]:
+    ]
+    for changes, status, expected in cases:
         response = send(local, signed(_with(job, **changes), auth=auth))
         assert (response.status, code(response)) == (status, expected), changes
     response = send(local, signed(_with(local.admin, session_token="surplus"), auth=auth))
@@ -160,7 +162,7 @@ def test_expired_credentials(local: LocalAccessGrants, clock: Any) -> None:
 
 def test_the_clock_decides(local: LocalAccessGrants, clock: Any) -> None:
     for ahead, status in [(-901, 403), (-800, 200), (800, 200), (901, 403)]:
-        clock.ahead = ahead
+        clock.now = time.time() + ahead
         response = send(local, signed(local.admin))
         assert response.status == status
         assert status == 200 or code(response) == "RequestTimeTooSkewed"
@@ -178,12 +180,12 @@ def test_vended_credentials_end_with_the_clock(local: LocalAccessGrants, clock: 
         headers={"x-amz-account-id": local.account_id},
     )
     text = send(local, asked).body.decode()
-    keys = [
+    key, secret, token = (
         text.partition(f"<{name}>")[2].partition("<")[0] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")
-    ]
-    held = Identity("held", local.account_id, *keys, arn="")
+    )
+    held = Identity("held", local.account_id, key, secret, token, arn="")
     assert send(local, signed(held)).status == 200
-    clock.ahead = 61
+    clock.forward(61)
     assert code(send(local, signed(held))) == "ExpiredToken"
 
 
@@ -242,7 +244,7 @@ def test_errors_in_the_words_of_each_service(local: LocalAccessGrants, clock: An
         assert (ask(identity).status, code(ask(identity))) == (403, expected)
     local.expire(job)
     assert (ask(job).status, code(ask(job))) == (403, "ExpiredToken")
-    clock.ahead = 1000
+    clock.forward(1000)
     assert code(ask(local.admin)) == "SignatureDoesNotMatch"
     control = signed(job, path="/v20180820/accessgrantsinstance", headers={"x-amz-account-id": local.account_id})
     response = send(local, control)

@@ -1,0 +1,191 @@
+"""The checks of this repository, each in an environment of its own: ``nox -l`` lists them, ``.ci/run`` runs them all.
+
+``nox`` alone runs what a change needs at least: lint, types, and the fast lane on the newest Python. uv installs where
+there is one. A session whose Python is missing on this machine is skipped; where ``CI`` is set it fails.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|venv"
+nox.options.sessions = ["lint", "types", "tests-3.13"]
+
+ROOT = Path(__file__).parent
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+# The lowest botocore, with the aiobotocore, the AWS CLI and the file locks that go with it.
+LOWEST = ("botocore==1.39.9", "boto3==1.39.9", "aiobotocore==2.24.0", "awscli==1.41.9", "filelock==3.12.0")
+# From 1.46 the AWS CLI brings a botocore of its own, so the newest goes with any.
+NEWEST = "awscli>=1.46"
+STUBS = ("boto3-stubs[s3,s3control,sts]", "botocore-stubs", "opentelemetry-api>=1.27")
+SHOWN = ("aio", "awscli", "awscrt", "boto", "filelock", "moto", "pytest==", "s3fs")
+
+
+def install(session: nox.Session, extras: str, *requirements: str) -> None:
+    """Install this checkout with its extras, and print which versions of AWS's libraries came."""
+    session.install("-e", f".[{extras}]", *requirements)
+    pip = ("uv", "pip") if session.venv_backend == "uv" else ("python", "-m", "pip")
+    listed = str(session.run(*pip, "freeze", silent=True, external=True))
+    session.log(" ".join(line for line in listed.splitlines() if line.startswith(SHOWN)))
+
+
+def readme_command(name: str) -> str:
+    """Return the command below the mark ``command: name`` in the README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return text.partition(f"<!-- command: {name} -->\n```sh\n")[2].partition("\n```")[0]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format, and look for insecure code."""
+    session.install("ruff>=0.12", "bandit[toml]>=1.8")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("bandit", "-q", "-c", "pyproject.toml", "-r", "access_grants_provider")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types: strictly in the package, less so in tests and examples."""
+    install(session, "test", "mypy>=1.15", "nox", *STUBS)
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Check that generated pages are what their programs write, and that the README's code runs."""
+    install(session, "test")
+    session.run("python", "tests/functional/fault_table.py", "--check")
+    session.run("pytest", "-m", "", "tests/functional/test_readme.py", "tests/functional/cli/test_help.py")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the fast lane, or what is named: ``nox -s tests-3.12 -- tests/unit``."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python="3.10")
+def lowest(session: nox.Session) -> None:
+    """Run the fast and the exhaustive lane on the lowest versions, over both edges, with the AWS CLI."""
+    install(session, "test-cli", *LOWEST)
+    session.run("pytest", "-m", "not ecosystem", *session.posargs)
+
+
+@nox.session(python="3.13")
+def newest(session: nox.Session) -> None:
+    """Run the fast lane on the newest versions, with the AWS CLI."""
+    install(session, "test-cli", NEWEST)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python="3.12")
+def ecosystem(session: nox.Session) -> None:
+    """Run all lanes over both edges, with the libraries that read S3 for people, and take the coverage.
+
+    The ecosystem lane runs in processes of its own, because those libraries leave native threads behind.
+    """
+    install(session, "test-ecosystem", "coverage>=7.10", "duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5")
+    environment = javascript(session)
+    session.run("coverage", "erase")
+    for lane in ("not ecosystem", "ecosystem"):
+        session.run("coverage", "run", "-m", "pytest", "-m", lane, *session.posargs, env=environment)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+def javascript(session: nox.Session) -> dict[str, str]:
+    """Install the SDK for JavaScript, if there is npm; one test has it read through ``credential_process``."""
+    folder = Path(session.create_tmp()).resolve() / "javascript"
+    command = ["npm", "install", "--silent", "--prefix", str(folder), "@aws-sdk/client-s3"]
+    try:
+        subprocess.run(command, capture_output=True, timeout=120, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        session.warn(f"no SDK for JavaScript ({type(error).__name__}): the test with it is skipped")
+        return {}
+    return {"SDK_FOR_JAVASCRIPT": str(folder)}
+
+
+@nox.session(python="3.12")
+def aioboto3(session: nox.Session) -> None:
+    """Run the tests that concern aioboto3, with the one older aiobotocore that it wants."""
+    install(session, "test-aioboto3", "s3fs")
+    files = ("tests/ecosystem/test_boto_family.py", "tests/functional/test_registration.py")
+    session.run("pytest", "-m", "", *files, *session.posargs)
+
+
+@nox.session(python="3.12")
+def stress(session: nox.Session) -> None:
+    """Run the soak for a minute, with threads and tasks, and the fuzzer for 20 seconds."""
+    install(session, "fuzz", "aiobotocore>=2.24", "filelock>=3.12")
+    session.run("python", "-m", "stress.soak", "--minutes", "1")
+    session.run("python", "-m", "stress.fuzz", "--seconds", "20")
+
+
+@nox.session(python="3.11")
+def benchmarks(session: nox.Session) -> None:
+    """Fail when a ratio or a count leaves its bar. Times are shown and not judged."""
+    install(session, "bench-aio")
+    session.run("python", "-m", "benchmarks", "--quick", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the source distribution and the wheel into ``dist/``."""
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    session.install("build>=1.2")
+    session.run("python", "-m", "build", "--outdir", "dist", silent=True)
+
+
+@nox.session(requires=["build"])
+def wheel(session: nox.Session) -> None:
+    """Install the wheel with botocore alone: the package can be imported, the command says what it needs."""
+    session.install(built_wheel(session))
+    # Elsewhere, or the checkout would be imported.
+    session.chdir(session.create_tmp())
+    program = "import access_grants_provider as package; package.register; print(package.__version__, package.__file__)"
+    session.run("python", "-W", "error", "-c", program)
+    session.run("access-grants", "demo", success_codes=[1])
+
+
+@nox.session(python=PYTHONS)
+def installed(session: nox.Session) -> None:
+    """Run the fast lane against the wheel in ``dist/``: ``nox -s build installed-3.12``."""
+    session.install(f"{built_wheel(session)}[test]")
+    # A copy of the checkout without the package, so that the tests can import only what is installed.
+    folder = Path(session.create_tmp()).resolve() / "checkout"
+    copy_checkout(folder)
+    shutil.rmtree(folder / "access_grants_provider")
+    session.chdir(folder)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """Run the README's demo command as it stands, in a copy of the committed tree."""
+    folder = Path(session.create_tmp()).resolve() / "checkout"
+    copy_checkout(folder)
+    session.chdir(folder)
+    session.run("bash", "-euo", "pipefail", "-c", readme_command("demo"), external=True)
+
+
+def built_wheel(session: nox.Session) -> str:
+    """Return the wheel in ``dist/``."""
+    wheels = list((ROOT / "dist").glob("*.whl"))
+    if len(wheels) != 1:
+        session.error(f"dist/ holds {len(wheels)} wheels instead of one: run `nox -s build`")
+    return str(wheels[0])
+
+
+def copy_checkout(folder: Path) -> None:
+    """Copy the committed tree into a new folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tree = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=tree, check=True)
