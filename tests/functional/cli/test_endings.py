@@ -40,13 +40,26 @@ def test_ctrl_c_while_it_waits_for_an_answer(server, alice, surroundings, comman
 
 
 STOP_AT = """
-import sys, os, threading, signal
+import sys, os, threading, signal, weakref
+
+class Lock:
+    pass
+
+def interrupt(_):
+    os.kill(os.getpid(), signal.SIGINT)
+    return None
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r} and not done:
             done.append(name)
-            os.kill(os.getpid(), signal.SIGINT)
+            if {in_callback}:
+                # As the import system does with its locks.
+                lock = Lock()
+                reference = weakref.ref(lock, interrupt)
+                del lock
+            else:
+                interrupt(None)
 
 done = []
 sys.meta_path.insert(0, Finder())
@@ -69,8 +82,9 @@ main()
         "access_grants_provider.core.caller_grants",
     ],
 )
-def test_ctrl_c_while_it_loads(server, alice, surroundings, name):
-    program = STOP_AT.format(name=name)
+@pytest.mark.parametrize("in_callback", [False, True], ids=["in the import", "in a weak reference's callback"])
+def test_ctrl_c_while_it_loads(server, alice, surroundings, name, in_callback):
+    program = STOP_AT.format(name=name, in_callback=in_callback)
     done = subprocess.run(
         [sys.executable, "-c", program], env=surroundings(), capture_output=True, text=True, timeout=60, check=False
     )
@@ -107,7 +121,7 @@ def test_where_ctrl_c_is_ignored_it_stays_so(server, alice, surroundings):
     program = f"""
 import signal, subprocess, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-sys.exit(subprocess.call([{sys.executable!r}, "-c", {STOP_AT.format(name="click")!r}]))
+sys.exit(subprocess.call([{sys.executable!r}, "-c", {STOP_AT.format(name="click", in_callback=False)!r}]))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], env=surroundings(), capture_output=True, text=True, timeout=60, check=False
