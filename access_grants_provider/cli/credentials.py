@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,11 +13,15 @@ from .settings import Settings, aws_options, permission_option, target_argument,
 from .shell_syntax import SHELLS, script
 
 if TYPE_CHECKING:
-    from access_grants_provider import VendedCredentials
+    from access_grants_provider import AccessGrantsConfig, VendedCredentials
 
     from .connection import Connection
 
 __all__ = ["credential_variables", "credentials", "vend"]
+
+# How much of their life stored credentials may have used up where they can't be renewed. It covers the time that a
+# vend takes, a clock that is some seconds off, and several commands of one script.
+USED_SECONDS = 60
 
 
 @click.command(short_help="Print the credentials of a grant.")
@@ -55,14 +60,20 @@ def credentials(settings: Settings, /, target: str, permission: str, form: str, 
       access-grants credentials s3://sales/emea/ --format fish | source
       access-grants credentials s3://sales/emea/ --format powershell | Out-String | iex
     """
-    vended, _ = vend(settings, target, permission, **options)
+    # The program that reads this format runs the command again before the credentials expire.
+    renewable = form == "process"
+    vended, _ = vend(settings, target, permission, renewable=renewable, **options)
     click.echo(_formatted(vended, form))
 
 
-def vend(settings: Settings, uri: str, permission: Any, **options: Any) -> tuple[VendedCredentials, Connection]:
+def vend(
+    settings: Settings, uri: str, permission: Any, *, renewable: bool, **options: Any
+) -> tuple[VendedCredentials, Connection]:
     """Return a grant's credentials and the connection they came over. On a terminal, a spinner shows the wait.
 
-    Raises what ``AccessGrantsProvider.credentials`` raises, and :class:`Failure`.
+    ``renewable``: whether the program that gets them can ask again before they expire. If not, stored credentials that
+    have used up some of their life are not returned. Raises what ``AccessGrantsProvider.credentials`` raises, and
+    :class:`Failure`.
     """
     with exit_on_interrupt():
         from access_grants_provider.exceptions import AccessDenied
@@ -75,11 +86,27 @@ def vend(settings: Settings, uri: str, permission: Any, **options: Any) -> tuple
         connection = connect(settings, on_disk=True, **options)
         # Names what is wrong with the caller's own credentials before a service call fails because of it.
         connection.own_credentials()
+        lifetime = _full_lifetime(connection.provider.config)
+        min_lifetime = 0 if renewable else lifetime - USED_SECONDS
         try:
-            return connection.provider.credentials(uri, permission), connection
+            vended = connection.provider.credentials(uri, permission, min_lifetime=min_lifetime)
         except AccessDenied:
             bucket_region(connection, uri)
             raise
+    if vended.expiration.timestamp() < time.time() + min_lifetime:
+        click.echo(
+            f"The credentials expire at {_expiration(vended)}, not after {lifetime} seconds. The IAM role of the "
+            "grant's location may limit its sessions to less.",
+            err=True,
+        )
+    return vended, connection
+
+
+def _full_lifetime(config: AccessGrantsConfig) -> int:
+    """Return for how many seconds newly vended credentials live under these options."""
+    from access_grants_provider.core.get_data_access import DEFAULT_DURATION_SECONDS
+
+    return config.duration_seconds or DEFAULT_DURATION_SECONDS
 
 
 def credential_variables(vended: VendedCredentials) -> dict[str, str]:

@@ -61,7 +61,7 @@ def execute(settings: Settings, /, target: str, command: tuple[str, ...], permis
       access-grants exec s3://sales/emea/ -- aws s3 ls s3://sales/emea/
       access-grants exec s3://sales/emea/ --permission WRITE -- aws s3 cp q4.csv s3://sales/emea/
     """
-    vended, connection = vend(settings, target, permission, **options)
+    vended, connection = vend(settings, target, permission, renewable=False, **options)
     _become(command, environment_with_grant(os.environ, credential_variables(vended), connection.region))
 
 
