@@ -23,6 +23,8 @@ __all__ = ["Connection", "connect", "open_session"]
 
 # The region for calls that are made before a region is known: S3 answers there for every bucket.
 ANY_REGION = "us-east-1"
+# For how long a person, or an SDK that runs credential_process, waits for one decision.
+TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def connect(settings: Settings, *, needs_region: bool = True, on_disk: bool = Fa
     options["endpoint_url"] = settings.endpoint_url
     if on_disk and not _is_configured("cache", session):
         options["cache"] = "disk"
+    if not _is_configured("timeout_seconds", session):
+        options["timeout_seconds"] = TIMEOUT_SECONDS
     given = {name: value for name, value in options.items() if value is not None}
     return Connection(session, provider_for(session, **given), region)
 

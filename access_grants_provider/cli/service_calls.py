@@ -26,8 +26,7 @@ __all__ = ["Bucket", "ServiceCalls", "bucket_region"]
 
 # A person waits for these calls. AWS answers each within a second; what has not answered after five is out of reach,
 # and a second try would double the wait for the same result.
-SECONDS = 5.0
-PROMPT = Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"mode": "standard", "total_max_attempts": 1})
+MAX_SECONDS = 5.0
 
 
 class Bucket(NamedTuple):
@@ -40,12 +39,13 @@ class Bucket(NamedTuple):
 class ServiceCalls:
     """Makes single calls, signed with the caller's own credentials, through the provider's clients.
 
-    ``caller`` is the caller's masked key id. Each call is tried once and gives up after 5 s.
+    ``caller`` is the caller's masked key id. Each call is tried once and gives up after 5 s, or ``timeout_seconds``.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._credentials = connection.own_credentials()
+        self._seconds = min(MAX_SECONDS, connection.provider.config.timeout_seconds)
         # A nested client, because botocore loads no plugin into it.
         client = create_nested_client(connection.session, "s3", region_name=connection.some_region)
         self._shape = ClientShape.of(client)
@@ -57,7 +57,7 @@ class ServiceCalls:
         api_call = api_call_for(call, provider.config, self._credentials)
         url = self._shape.endpoint_url(api_call.service, provider.config)
         clients = provider.runtime.clients
-        client = clients.get(api_call.service, api_call.region, self._shape, url, SECONDS, may_wait=True)
+        client = clients.get(api_call.service, api_call.region, self._shape, url, self._seconds, may_wait=True)
         response = response_of(client, api_call)
         if response is None:
             # Raised here, outside the parser's except block: the parser's error quotes the answer, secrets included.
@@ -96,7 +96,11 @@ class ServiceCalls:
             aws_access_key_id=vended.access_key,
             aws_secret_access_key=vended.secret_key,
             aws_session_token=vended.token,
-            config=PROMPT,
+            config=Config(
+                connect_timeout=self._seconds,
+                read_timeout=self._seconds,
+                retries={"mode": "standard", "total_max_attempts": 1},
+            ),
         )
         return client
 
