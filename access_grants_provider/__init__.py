@@ -10,19 +10,57 @@
     s3 = session.client("s3")  # unchanged from here on
 """
 
-from . import exceptions
-from .core.config import AccessGrantsConfig
-from .core.results import Decision
-from .provider import AccessGrantsProvider
-from .registration import initialize_client_plugin, register
+# Type checkers take this name for true. Importing it from `typing` would take 3 ms, in which the command prints a
+# traceback on Ctrl-C.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from . import exceptions
+    from .core.config import AccessGrantsConfig
+    from .core.results import CallerGrant, Decision, Stats, VendedCredentials
+    from .provider import AccessGrantsProvider
+    from .registration import initialize_client_plugin, register
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AccessGrantsConfig",
     "AccessGrantsProvider",
+    "CallerGrant",
     "Decision",
+    "Stats",
+    "VendedCredentials",
     "exceptions",
     "initialize_client_plugin",
     "register",
 ]
+
+_HOMES = {
+    "AccessGrantsConfig": "core.config",
+    "AccessGrantsProvider": "provider",
+    "CallerGrant": "core.results",
+    "Decision": "core.results",
+    "Stats": "core.results",
+    "VendedCredentials": "core.results",
+    "initialize_client_plugin": "registration",
+    "register": "registration",
+}
+_MODULES = ("exceptions", "testing")
+
+# Type checkers don't see this function, or they would take every attribute for one that exists.
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        # Each name is imported when it is first used: the command must be able to handle Ctrl-C before botocore loads,
+        # and the testing package and the pytest plugin do without botocore until a test uses them.
+        if name in _MODULES:
+            return __import__(f"{__name__}.{name}", fromlist=[name])
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(__import__(f"{__name__}.{_HOMES[name]}", fromlist=[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """The ``access-grants`` command.
 
-``main`` is a click group; each of its commands is a module of this package, imported when it is used.
+``main`` is a click group. Each of its commands is a module of this package, imported on use.
 """
 
 import sys
@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
         raise
 
     def _without_click(*_: object, **__: object) -> NoReturn:
-        # Whoever wants to see the demo or to serve needs moto as well.
+        # `demo` and `serve` need moto as well.
         extra = "demo" if {"demo", "serve"}.intersection(sys.argv) else "cli"
         sys.exit(f"access-grants needs click, which is not installed: pip install 'access-grants-provider[{extra}]'")
 

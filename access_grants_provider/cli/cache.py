@@ -1,4 +1,4 @@
-"""``access-grants cache``: what is kept on disk, and forgetting it."""
+"""``access-grants cache``: shows and deletes the credentials on disk."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["cache"]
 
 
-@click.group(short_help="Show or clear the credentials kept on disk.")
+@click.group(short_help="Show or delete the credentials on disk.")
 def cache() -> None:
-    """Show or clear the credentials that are kept on disk for later processes.
+    """Show or delete the credentials that are stored on disk for later processes.
 
     \b
     Examples:
@@ -33,7 +33,7 @@ def cache() -> None:
 @json_option
 @aws_options
 def show(as_json: bool) -> None:
-    """Show which grants have credentials on disk, and until when. No secret is shown.
+    """Show which grants have credentials on disk, and when those expire. No secret is shown.
 
     \b
     Example:
@@ -46,20 +46,20 @@ def show(as_json: bool) -> None:
     for row in rows:
         click.echo("\t".join(str(value) for value in row.values()))
     if not rows:
-        click.echo("Nothing is kept on disk.", err=True)
+        click.echo("There are no credentials on disk.", err=True)
 
 
 @cache.command()
 @aws_options
 def clear() -> None:
-    """Forget the credentials on disk, those of all profiles. Where they are in use already they work until they end.
+    """Delete the credentials on disk, of all profiles. Programs that already use them can do so until they expire.
 
     \b
     Example:
       access-grants cache clear
     """
-    count = _disk().clear(None)
-    click.echo(f"{count} credential{'' if count == 1 else 's'} forgotten.", err=True)
+    count = _disk().clear()
+    click.echo(f"Deleted {count} {'set' if count == 1 else 'sets'} of credentials.", err=True)
 
 
 def _disk() -> DiskCache:
@@ -69,9 +69,9 @@ def _disk() -> DiskCache:
 
 
 def _row(entry: Entry) -> dict[str, str]:
-    """Return what is worth showing of an entry, in the order of the columns."""
+    """Return the columns of an entry in order."""
     from access_grants_provider.core.service_errors import one_line
 
-    ends = datetime.fromtimestamp(entry.expiration, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    fields: Iterable[str] = ("permission", "scope", "account_id", "region", "requester")
-    return {name: one_line(getattr(entry, name)) for name in fields} | {"expiration": ends}
+    expiration = datetime.fromtimestamp(entry.expiration, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    fields: Iterable[str] = ("permission", "scope", "account_id", "region", "caller")
+    return {name: one_line(getattr(entry, name)) for name in fields} | {"expiration": expiration}

@@ -1,4 +1,4 @@
-"""The control calls behind a decision: what was asked, where, and what came of it. Nothing secret is kept."""
+"""Records the control calls behind a decision: operation, region, purpose and result, but no secret."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from access_grants_provider.core.caller_state import DenialKind
-from access_grants_provider.core.io_requests import BucketRegion, CallerAccount, FindInstance, ListGrants, Step, Vend
-from access_grants_provider.core.resolver import ADVICE
-from access_grants_provider.core.service_errors import one_line, refusal
-from access_grants_provider.sdk.api_calls import Call
+from access_grants_provider.core.io_requests import (
+    BucketRegion,
+    CallerAccount,
+    ControlCall,
+    FindInstance,
+    GetDataAccess,
+    ListGrants,
+)
+from access_grants_provider.core.service_errors import ADVICE, DenialKind, denial_kind, one_line
+from access_grants_provider.sdk.api_calls import ApiCall
 
-__all__ = ["Asked", "Trail"]
+__all__ = ["CallTrace", "TracedCall"]
 
 LOOK_UP = "GetAccessGrantsInstanceForPrefix"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One call: the API ``operation``, its ``region``, ``what`` for in words, how long it took, its error if any.
+class TracedCall:
+    """One call: its API ``operation``, ``region``, purpose (``what``), duration, and error if it failed.
 
-    ``kind`` is which "no" of S3 Access Grants the error is, if it is one.
+    ``kind`` is the kind of denial, where the error is a denial by S3 Access Grants.
     """
 
     operation: str
@@ -33,7 +38,7 @@ class Asked:
     kind: DenialKind | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for ``--json``."""
+        """Return the record that ``--json`` prints."""
         return {
             "operation": self.operation,
             "region": self.region,
@@ -43,58 +48,58 @@ class Asked:
         }
 
 
-class Trail:
-    """The calls in order: an observer of ``AccessGrantsProvider.observer``."""
+class CallTrace:
+    """Collects the calls in order. Set it as ``AccessGrantsProvider.observer``."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.calls: list[TracedCall] = []
 
-    def __call__(self, step: Step, call: Call, seconds: float, error: Exception | None) -> None:
-        """Note one call. Of its parameters only those are told that are no secret, and by name."""
-        operation, what = _described(step)
-        self.asked.append(Asked(operation, call.region, what, seconds, _said(error), _kind(step, error)))
+    def __call__(self, call: ControlCall, api_call: ApiCall, seconds: float, error: Exception | None) -> None:
+        """Record one call. The description names the parameters it shows, so that no secret can be among them."""
+        operation, what = _described(call)
+        self.calls.append(TracedCall(operation, api_call.region, what, seconds, _error_text(error), _kind(call, error)))
 
     def advice(self) -> str | None:
-        """Return what would help against the denial these calls ended in; None where they end in none.
+        """Return what helps against the denial that these calls ended in, or None where they ended in none.
 
-        The last "no" counts. But where a region's instance gives no grant, that no other instance is there for the
-        bucket changes nothing, as in :func:`.asking._ask_owner`.
+        The last denial counts. But where an instance has answered that no grant matches, a later look-up that finds
+        no other instance in that region does not replace that answer. The discovery in the core decides the same way.
         """
-        decisive: Asked | None = None
-        for one in self.asked:
-            another = one.kind == "no instance" and one.operation == LOOK_UP
-            if one.kind is None or (
-                another and decisive and (decisive.kind, decisive.region) == ("no grant", one.region)
+        decisive: TracedCall | None = None
+        for call in self.calls:
+            no_other_instance = call.kind == "no instance" and call.operation == LOOK_UP
+            if call.kind is None or (
+                no_other_instance and decisive and (decisive.kind, decisive.region) == ("no grant", call.region)
             ):
                 continue
-            decisive = one
+            decisive = call
         return None if decisive is None or decisive.kind is None else ADVICE[decisive.kind]
 
 
-def _kind(step: Step, error: Exception | None) -> DenialKind | None:
-    if not isinstance(error, ClientError) or not isinstance(step, (FindInstance, Vend)):
+def _kind(call: ControlCall, error: Exception | None) -> DenialKind | None:
+    if not isinstance(error, ClientError) or not isinstance(call, (FindInstance, GetDataAccess)):
         return None
-    kind = refusal(error)
-    # Who may not look an instance up is asked for in the caller's own account instead.
-    return kind if isinstance(step, Vend) or kind == "no instance" else None
+    kind = denial_kind(error)
+    # A caller who may not look up the instance is not denied: the caller's own account is tried instead.
+    return kind if isinstance(call, GetDataAccess) or kind == "no instance" else None
 
 
-def _described(step: Step) -> tuple[str, str]:
-    if isinstance(step, CallerAccount):
+def _described(call: ControlCall) -> tuple[str, str]:
+    if isinstance(call, CallerAccount):
         return "GetCallerIdentity", "the caller's account"
-    if isinstance(step, FindInstance):
-        return LOOK_UP, f"the instance with a location that holds {step.target}"
-    if isinstance(step, Vend):
-        also = ", or an instance shared with it" if step.everywhere else ""
-        return "GetDataAccess", f"{step.permission} on {step.target}, of account {step.account_id}{also}"
-    if isinstance(step, ListGrants):
-        return "ListCallerAccessGrants", f"the caller's grants in s3://{step.bucket}"
-    if isinstance(step, BucketRegion):
-        return "HeadBucket", f"the region of bucket {step.bucket!r}"
-    raise TypeError(f"{step!r} is performed without a call")
+    if isinstance(call, FindInstance):
+        return LOOK_UP, f"the instance with a location that holds {call.target}"
+    if isinstance(call, GetDataAccess):
+        also = ", or an instance shared with it" if call.shared_instances else ""
+        return "GetDataAccess", f"{call.permission} on {call.target}, of account {call.account_id}{also}"
+    if isinstance(call, ListGrants):
+        return "ListCallerAccessGrants", f"the caller's grants in s3://{call.bucket}"
+    if isinstance(call, BucketRegion):
+        return "HeadBucket", f"the region of bucket {call.bucket!r}"
+    raise TypeError(f"{call!r} is not a control call")
 
 
-def _said(error: Exception | None) -> str | None:
+def _error_text(error: Exception | None) -> str | None:
     if error is None:
         return None
     if isinstance(error, ClientError):

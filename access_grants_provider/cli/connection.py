@@ -1,4 +1,4 @@
-"""From the options of the command line to a session that is asked with, and to the provider that answers."""
+"""Turns the options of the command line into a session and the provider that answers for it."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from botocore.session import Session
 
 from access_grants_provider import AccessGrantsProvider
 from access_grants_provider.core.config import ENVIRONMENT_PREFIX, PROFILE_SECTION
-from access_grants_provider.exceptions import AccessDenied
 from access_grants_provider.registration import provider_for
-from access_grants_provider.sdk.answers import VendedCredentials, target_of
 
+from .environment import FETCHING_PROFILES
 from .error_text import NO_CREDENTIALS, NO_REGION
 from .settings import Failure, Settings
-from .spinner import Working
 
-__all__ = ["ASKING_AS", "Connection", "connect", "locate", "open_session", "vended"]
+__all__ = ["Connection", "connect", "open_session"]
 
-# Names the profiles whose credentials are just being fetched, to the programs that are started for it.
-ASKING_AS = "ACCESS_GRANTS_ASKING_AS"
-# For calls that have to be made somewhere when no region is set: the one that knows all buckets.
+# The region for calls that are made before a region is known: S3 answers there for every bucket.
 ANY_REGION = "us-east-1"
-CACHE_VARIABLE = ENVIRONMENT_PREFIX + "CACHE"
+# For how long a person, or an SDK that runs credential_process, waits for one decision.
+TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Who asks, where, and who answers. ``region`` is None only if it was allowed to be."""
+    """The caller's session, the provider that answers for it, and the region.
+
+    ``region`` is None only where :func:`connect` was told that none is needed.
+    """
 
     session: Session
     provider: AccessGrantsProvider
@@ -43,13 +43,13 @@ class Connection:
         """The region, or one where any bucket can be asked about."""
         return self.region or ANY_REGION
 
-    def signer(self) -> Credentials:
+    def own_credentials(self) -> Credentials:
         """Return the caller's own credentials, frozen. Raises :class:`Failure` where there are none."""
-        with _no_circle(self.session):
+        with _no_recursion(self.session):
             credentials = self.session.get_credentials()
         if credentials is None:
-            raise Failure(NO_CREDENTIALS)
-        # The stubs hold half a key for possible; botocore raises before that.
+            raise Failure(*NO_CREDENTIALS)
+        # The stubs allow half a key here; botocore raises before that.
         frozen: Any = credentials.get_frozen_credentials()
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
@@ -61,7 +61,7 @@ def open_session(settings: Settings) -> tuple[Session, str | None]:
     profile, in this order, as in the AWS CLI v2. Raises ``ProfileNotFound``.
     """
     session = Session(profile=settings.profile)
-    # Where the profile is missing, this says so; the provider would merely find no options in it.
+    # Raises where the profile does not exist. The provider would only find no options in it.
     profile = session.get_scoped_config()
     inherited = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     region = settings.region or inherited or profile.get("region")
@@ -72,67 +72,46 @@ def open_session(settings: Settings) -> tuple[Session, str | None]:
 def connect(settings: Settings, *, needs_region: bool = True, on_disk: bool = False, **options: Any) -> Connection:
     """Open a session and its provider; ``options`` are those of ``AccessGrantsConfig``, None where not given.
 
-    ``on_disk``: share with other processes, unless environment or profile say otherwise. Raises :class:`Failure` where
-    there is no region, ``ProfileNotFound``, and ``ConfigurationError``.
+    ``on_disk``: share credentials with other processes, unless environment or profile set ``cache``. Raises
+    :class:`Failure` where there is no region, ``ProfileNotFound``, and ``ConfigurationError``.
     """
     session, region = open_session(settings)
     if region is None and needs_region:
-        raise Failure(NO_REGION)
+        raise Failure(*NO_REGION)
     options["endpoint_url"] = settings.endpoint_url
-    said_in_profile = session.get_scoped_config().get(PROFILE_SECTION) or {}
-    if on_disk and CACHE_VARIABLE not in os.environ and "cache" not in said_in_profile:
+    if on_disk and not _is_configured("cache", session):
         options["cache"] = "disk"
+    if not _is_configured("timeout_seconds", session):
+        options["timeout_seconds"] = TIMEOUT_SECONDS
     given = {name: value for name, value in options.items() if value is not None}
     return Connection(session, provider_for(session, **given), region)
 
 
-def vended(settings: Settings, uri: str, permission: Any, **options: Any) -> tuple[VendedCredentials, Connection]:
-    """Ask for the credentials of one grant, and show that it goes on.
-
-    Raises what ``AccessGrantsProvider.credentials`` raises, and :class:`Failure`.
-    """
-    with Working("asking S3 Access Grants"):
-        connection = connect(settings, on_disk=True, **options)
-        connection.signer()
-        try:
-            return connection.provider.credentials(uri, permission), connection
-        except AccessDenied:
-            locate(connection, uri)
-            raise
-
-
-def locate(connection: Connection, uri: str) -> str:
-    """Return the region of a target's bucket, or the connection's where S3 does not tell.
-
-    Raises :class:`Failure` where there is no such bucket, which is the plainer word for why nothing was granted there.
-    """
-    from .service_calls import Control
-
-    name = target_of(uri).bucket
-    bucket = Control(connection).find_bucket(name)
-    if bucket.is_missing:
-        raise Failure(f"there is no bucket {name!r}; check its name")
-    return bucket.region or connection.some_region
+def _is_configured(option: str, session: Session) -> bool:
+    """Tell whether the environment or the profile sets an option of ``AccessGrantsConfig``."""
+    section = session.get_scoped_config().get(PROFILE_SECTION) or {}
+    return ENVIRONMENT_PREFIX + option.upper() in os.environ or option in section
 
 
 @contextmanager
-def _no_circle(session: Session) -> Iterator[None]:
-    """Stop a profile whose ``credential_process`` is this command asking with that same profile.
+def _no_recursion(session: Session) -> Iterator[None]:
+    """Stop a profile whose ``credential_process`` runs this command with that same profile.
 
-    Each would start the next, without an end. The environment tells the programs that are started here who is asking.
+    Each process would start the next, without end. An environment variable tells the programs that are started here
+    which profiles are being fetched.
     """
     profile = session.get_config_variable("profile") or "default"
-    before = os.environ.get(ASKING_AS, "")
+    before = os.environ.get(FETCHING_PROFILES, "")
     if profile in before.split("\n"):
         raise Failure(
-            f"profile {profile!r} gets its credentials from this command, which is asking with that very profile; "
-            "put --profile with another one into its credential_process"
+            f"Profile {profile!r} gets its credentials from this command, which reads that same profile",
+            "Add --profile with another profile to its credential_process",
         )
-    os.environ[ASKING_AS] = f"{before}\n{profile}" if before else profile
+    os.environ[FETCHING_PROFILES] = f"{before}\n{profile}" if before else profile
     try:
         yield
     finally:
         if before:
-            os.environ[ASKING_AS] = before
+            os.environ[FETCHING_PROFILES] = before
         else:
-            del os.environ[ASKING_AS]
+            del os.environ[FETCHING_PROFILES]

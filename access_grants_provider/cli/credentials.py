@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .interrupts import exit_on_interrupt
 from .settings import Settings, aws_options, permission_option, target_argument, vend_options
 from .shell_syntax import SHELLS, script
 
 if TYPE_CHECKING:
-    from access_grants_provider.sdk.answers import VendedCredentials
+    from access_grants_provider import AccessGrantsConfig, VendedCredentials
 
-__all__ = ["credentials", "variables"]
+    from .connection import Connection
+
+__all__ = ["credential_variables", "credentials", "vend"]
+
+# How much of their life stored credentials may have used up where they can't be renewed. It covers the time that a
+# vend takes, a clock that is some seconds off, and several commands of one script.
+USED_SECONDS = 60
 
 
 @click.command(short_help="Print the credentials of a grant.")
@@ -25,8 +33,8 @@ __all__ = ["credentials", "variables"]
     type=click.Choice(["process", *SHELLS, "json"]),
     default="process",
     show_default=True,
-    help="What to print: the JSON that credential_process asks for, the statements of a shell, or JSON that also "
-    "tells the grant.",
+    help="What to print: the JSON that credential_process expects, the statements of a shell, or JSON that includes "
+    "the grant.",
 )
 @vend_options
 @aws_options
@@ -36,9 +44,9 @@ def credentials(settings: Settings, /, target: str, permission: str, form: str, 
 
     S3_URI is s3://bucket, s3://bucket/prefix/, s3://bucket/prefix* or s3://bucket/key.
 
-    With --format process it is what an AWS profile's credential_process asks for, so that every AWS SDK, Mountpoint,
-    rclone and DuckDB can use the grant; they call again before the credentials end. Ask with another profile than
-    the one it stands in:
+    With --format process, an AWS profile can name this command as its credential_process. Every AWS SDK, Mountpoint,
+    rclone and DuckDB can then use the grant, and they run the command again before the credentials expire. Give
+    --profile with another profile than the one that holds the line:
 
     \b
       [profile sales]
@@ -52,38 +60,81 @@ def credentials(settings: Settings, /, target: str, permission: str, form: str, 
       access-grants credentials s3://sales/emea/ --format fish | source
       access-grants credentials s3://sales/emea/ --format powershell | Out-String | iex
     """
-    from .connection import vended
+    # The program that reads this format runs the command again before the credentials expire.
+    renewable = form == "process"
+    vended, _ = vend(settings, target, permission, renewable=renewable, **options)
+    click.echo(_formatted(vended, form))
 
-    found, _ = vended(settings, target, permission, **options)
-    click.echo(_printed(found, form))
+
+def vend(
+    settings: Settings, uri: str, permission: Any, *, renewable: bool, **options: Any
+) -> tuple[VendedCredentials, Connection]:
+    """Return a grant's credentials and the connection they came over. On a terminal, a spinner shows the wait.
+
+    ``renewable``: whether the program that gets them can ask again before they expire. If not, stored credentials that
+    have used up some of their life are not returned. Raises what ``AccessGrantsProvider.credentials`` raises, and
+    :class:`Failure`.
+    """
+    with exit_on_interrupt():
+        from access_grants_provider.exceptions import AccessDenied
+
+        from .connection import connect
+        from .service_calls import bucket_region
+        from .spinner import Spinner
+
+    with Spinner("asking S3 Access Grants"):
+        connection = connect(settings, on_disk=True, **options)
+        # Names what is wrong with the caller's own credentials before a service call fails because of it.
+        connection.own_credentials()
+        lifetime = _full_lifetime(connection.provider.config)
+        min_lifetime = 0 if renewable else lifetime - USED_SECONDS
+        try:
+            vended = connection.provider.credentials(uri, permission, min_lifetime=min_lifetime)
+        except AccessDenied:
+            bucket_region(connection, uri)
+            raise
+    if vended.expiration.timestamp() < time.time() + min_lifetime:
+        click.echo(
+            f"The credentials expire at {_expiration(vended)}, not after {lifetime} seconds. The IAM role of the "
+            "grant's location may limit its sessions to less.",
+            err=True,
+        )
+    return vended, connection
 
 
-def variables(found: VendedCredentials) -> dict[str, str]:
+def _full_lifetime(config: AccessGrantsConfig) -> int:
+    """Return for how many seconds newly vended credentials live under these options."""
+    from access_grants_provider.core.get_data_access import DEFAULT_DURATION_SECONDS
+
+    return config.duration_seconds or DEFAULT_DURATION_SECONDS
+
+
+def credential_variables(vended: VendedCredentials) -> dict[str, str]:
     """Return the environment variables in which the AWS SDKs look for credentials."""
     return {
-        "AWS_ACCESS_KEY_ID": found.access_key,
-        "AWS_SECRET_ACCESS_KEY": found.secret_key,
-        "AWS_SESSION_TOKEN": found.token,
-        "AWS_CREDENTIAL_EXPIRATION": _ends(found),
+        "AWS_ACCESS_KEY_ID": vended.access_key,
+        "AWS_SECRET_ACCESS_KEY": vended.secret_key,
+        "AWS_SESSION_TOKEN": vended.token,
+        "AWS_CREDENTIAL_EXPIRATION": _expiration(vended),
     }
 
 
-def _printed(found: VendedCredentials, form: str) -> str:
+def _formatted(vended: VendedCredentials, form: str) -> str:
     if form in SHELLS:
-        return script(form, variables(found))
-    # The form of https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+        return script(form, credential_variables(vended))
+    # The format of https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
     document: dict[str, Any] = {
         "Version": 1,
-        "AccessKeyId": found.access_key,
-        "SecretAccessKey": found.secret_key,
-        "SessionToken": found.token,
-        "Expiration": _ends(found),
+        "AccessKeyId": vended.access_key,
+        "SecretAccessKey": vended.secret_key,
+        "SessionToken": vended.token,
+        "Expiration": _expiration(vended),
     }
     if form == "json":
         del document["Version"]
-        document |= {"Permission": found.permission, "Scope": found.scope}
+        document |= {"Permission": vended.permission, "Scope": vended.scope}
     return json.dumps(document, indent=2)
 
 
-def _ends(found: VendedCredentials) -> str:
-    return found.expiration.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _expiration(vended: VendedCredentials) -> str:
+    return vended.expiration.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What went wrong, in one line for the person at the shell: what, and what to do."""
+"""Errors as one line for the person at the shell: what failed, and what to do about it."""
 
 from __future__ import annotations
 
@@ -14,57 +14,58 @@ from botocore.exceptions import (
 )
 
 from access_grants_provider.core.service_errors import one_line
-from access_grants_provider.exceptions import AccessDenied
+from access_grants_provider.exceptions import AccessGrantsError
+
+from .settings import Failure
 
 __all__ = ["KNOWN", "NO_CREDENTIALS", "NO_REGION", "in_one_line", "split"]
 
+# What failed, and what to do about it.
 NO_CREDENTIALS = (
-    "there are no AWS credentials; give --profile, sign in with 'aws sso login', "
-    "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    "No AWS credentials were found",
+    "Give --profile, sign in with 'aws sso login', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 )
-NO_REGION = "no region is set; give --region, set AWS_REGION, or put a region into the AWS profile"
-SIGN_IN = "sign in again with 'aws sso login' or 'aws login', with the same --profile"
+NO_REGION = ("No region is set", "Give --region, set AWS_REGION, or put a region into the AWS profile")
+SIGN_IN = "Sign in again with 'aws sso login' or 'aws login', with the same --profile"
 
-# What a command may meet. Anything else is a fault in here, and shows its traceback.
+# What AWS, the network or the system can cause. Any other exception is a bug of this package: its traceback shows.
 KNOWN = (BotoCoreError, ClientError, OSError)
 
-# By name: botocore has them since `aws login` came, 1.41.
+# Compared by name: botocore has these classes since 1.41, which brought `aws login`.
 LOGIN_ERRORS = ("LoginRefreshRequired", "LoginTokenLoadError", "LoginAuthorizationCodeError")
 
 
 def in_one_line(error: Exception) -> str:
-    """Say an error in one line: ``"what; what to do"``, without a control character."""
-    what, advice = _parts(error)
-    return one_line(f"{what}; {advice}" if advice else what)
+    """Return what failed and what to do about it in one line, without control characters."""
+    message, hint = _parts(error)
+    return one_line(message if hint is None else f"{message}. {hint}")
 
 
 def split(error: Exception) -> tuple[str, str | None]:
-    """Return what an error says, and its advice by itself if it has one."""
-    what, advice = _parts(error)
-    if advice is None:
-        # The errors of this package close with their advice.
-        said, separator, rest = what.rpartition("; ")
-        what, advice = (said, rest) if separator else (what, None)
-    return one_line(what), None if advice is None else one_line(advice)
+    """Return what failed, and what to do about it where that is known."""
+    message, hint = _parts(error)
+    return one_line(message), None if hint is None else one_line(hint)
 
 
 def _parts(error: Exception) -> tuple[str, str | None]:
-    if isinstance(error, AccessDenied):
-        return str(error.response["Error"]["Message"]), None
+    if isinstance(error, (AccessGrantsError, Failure)):
+        return error.message, error.hint
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
-        said = f"{error.operation_name} failed with {details.get('Code', 'no code')}: {details.get('Message', '')}"
-        return said, None
+        return (
+            f"{error.operation_name} failed with {details.get('Code', 'no code')}: {details.get('Message', '')}",
+            None,
+        )
     if isinstance(error, ProfileNotFound):
-        return str(error), "'aws configure list-profiles' shows those there are"
+        return str(error), "Run 'aws configure list-profiles' to see the profiles"
     if isinstance(error, NoCredentialsError):
-        return NO_CREDENTIALS, None
+        return NO_CREDENTIALS
     if isinstance(error, NoRegionError):
-        return NO_REGION, None
+        return NO_REGION
     if isinstance(error, (SSOError, TokenRetrievalError)) or type(error).__name__ in LOGIN_ERRORS:
-        return f"the login can't be used: {error}", SIGN_IN
+        return f"The login can't be used: {str(error).removesuffix('.')}", SIGN_IN
     if isinstance(error, CredentialRetrievalError):
-        # It quotes what the other program wrote to its stderr, its line end included.
+        # It quotes the stderr of the program that failed, line ends included.
         return " ".join(str(error).split()), None
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, None

@@ -1,4 +1,4 @@
-"""``access-grants exec``: a program with a grant's credentials in its environment."""
+"""``access-grants exec``: runs a program with a grant's credentials in its environment."""
 
 from __future__ import annotations
 
@@ -12,33 +12,15 @@ from typing import Any, NoReturn
 
 import click
 
+from .credentials import credential_variables, vend
+from .environment import environment_with_grant
 from .settings import Failure, Misuse, Settings, aws_options, permission_option, target_argument, vend_options
 
-__all__ = ["environment", "execute"]
-
-# What would be asked before the grant's credentials, or belongs to others than these: AWS_SECURITY_TOKEN is what
-# botocore reads before AWS_SESSION_TOKEN; a profile is what the SDK for JavaScript prefers to keys in the environment.
-IN_THE_WAY = (
-    "ACCESS_GRANTS_ASKING_AS",
-    "AWS_ACCESS_KEY",
-    "AWS_ACCOUNT_ID",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_SECRET_KEY",
-    "AWS_SECURITY_TOKEN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-)
-PLUGINS = "BOTOCORE_EXPERIMENTAL__PLUGINS"
+__all__ = ["execute"]
 
 
 class _NotFound(Failure):
-    # As a shell has it: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_08_02
+    # The exit codes of a shell: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_08_02
     exit_code = 127
 
 
@@ -47,12 +29,12 @@ class _NotExecutable(Failure):
 
 
 class _Exec(click.Command):
-    """Wants the ``--`` before the command, so that no option of the command is ever taken for one of its own."""
+    """Requires ``--`` before the program to run, so that click never reads the program's options as its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Look for it first."""
+        """Check for the ``--`` before click removes it."""
         if "--" not in args and not ctx.resilient_parsing and not {"-h", "--help"} & set(args):
-            raise Misuse("there is no command to run: write access-grants exec S3_URI -- COMMAND", ctx)
+            raise Misuse("There is no command to run. Write access-grants exec S3_URI -- COMMAND.", ctx)
         return super().parse_args(ctx, args)
 
 
@@ -66,54 +48,37 @@ class _Exec(click.Command):
 def execute(settings: Settings, /, target: str, command: tuple[str, ...], permission: str, **options: Any) -> None:
     """Run COMMAND with the credentials of the grant that covers S3_URI in its environment.
 
-    The environment is yours, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
-    AWS_CREDENTIAL_EXPIRATION and the region set, and without AWS_PROFILE and what else would come before them.
-    Signals reach the command, and its exit code is the exit code; 127 if it is not found, 126 if it can't be run.
+    COMMAND gets your environment. AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+    AWS_CREDENTIAL_EXPIRATION and the region are set in it; AWS_PROFILE and all other sources of credentials are
+    removed. COMMAND receives the signals, and its exit code is the exit code: 127 if it is not found, 126 if it can't
+    be run.
 
-    The credentials of a running program can't be renewed: they end after an hour, or after --duration. What runs
-    longer is better served by "access-grants credentials" in a profile's credential_process.
+    The credentials of a running program can't be renewed. They expire after an hour, or after --duration. For
+    programs that run longer, put "access-grants credentials" into a profile's credential_process.
 
     \b
     Examples:
       access-grants exec s3://sales/emea/ -- aws s3 ls s3://sales/emea/
       access-grants exec s3://sales/emea/ --permission WRITE -- aws s3 cp q4.csv s3://sales/emea/
     """
-    from .connection import vended
-    from .credentials import variables
-
-    found, connection = vended(settings, target, permission, **options)
-    _become(command, environment(os.environ, variables(found), connection.region))
-
-
-def environment(inherited: Mapping[str, str], grant: Mapping[str, str], region: str | None) -> dict[str, str]:
-    """Return the environment of a program that uses a grant: ``grant`` are the variables of its credentials.
-
-    This package's own plugin is taken out, too: it would ask for grants as the grant's session, which has none.
-    """
-    kept = {name: value for name, value in inherited.items() if name not in IN_THE_WAY}
-    plugins = kept.pop(PLUGINS, "").split(",")
-    others = [one for one in plugins if one.strip() and one.partition("=")[2].strip() != "access_grants_provider"]
-    if others:
-        kept[PLUGINS] = ",".join(others)
-    # The profile that may have told the region is gone. Some SDKs read the one variable, some the other.
-    places = {} if region is None else {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
-    return {**kept, **places, **grant}
+    vended, connection = vend(settings, target, permission, renewable=False, **options)
+    _become(command, environment_with_grant(os.environ, credential_variables(vended), connection.region))
 
 
 def _become(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
-    """Put the command in this process's place, so that signals and the exit code are its own.
+    """Replace this process by the command, so that the command gets the signals and sets the exit code.
 
-    Raises :class:`Failure` with a shell's exit codes where it can't be run.
+    Raises :class:`Failure` with a shell's exit codes where the command can't be run.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         if os.name == "posix":
-            with _pipes_as_others_have_them():
+            with _default_signal_actions():
                 os.execvpe(command[0], list(command), dict(variables))  # noqa: S606  it is what the user asked for
         _wait_for(command, variables)
     except (FileNotFoundError, NotADirectoryError):
-        raise _NotFound(f"{command[0]}: not found; is it installed, and on the PATH?") from None
+        raise _NotFound(f"{command[0]}: command not found", "Check that it is installed and on the PATH") from None
     except OSError as error:
         raise _NotExecutable(f"{command[0]}: can't be run: {error.strerror}") from None
     except ValueError as error:
@@ -121,22 +86,22 @@ def _become(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
 
 
 @contextmanager
-def _pipes_as_others_have_them() -> Iterator[None]:
-    """Undo what Python does to these signals: it ignores them, and what is ignored stays so in the next program."""
-    ignored = [one for one in (signal.SIGPIPE, signal.SIGXFSZ) if signal.getsignal(one) == signal.SIG_IGN]
-    for one in ignored:
-        signal.signal(one, signal.SIG_DFL)
+def _default_signal_actions() -> Iterator[None]:
+    """Give the program the system's actions for the signals that Python ignores; it would inherit the ignoring."""
+    ignored = [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     try:
         yield
     finally:
-        for one in ignored:
-            signal.signal(one, signal.SIG_IGN)
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _wait_for(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
-    """Run the command beside this process, where a process can't be replaced: on Windows."""
+    """Run the command as a child and exit with its code. On Windows a process can't be replaced."""
     with subprocess.Popen(list(command), env=dict(variables)) as process:  # noqa: S603  it is what the user asked for
-        # Ctrl-C goes to the command as well, which decides what comes of it.
+        # The command receives Ctrl-C as well, and decides what to do.
         while process.poll() is None:
             with suppress(KeyboardInterrupt):
                 process.wait()

@@ -1,4 +1,4 @@
-"""``access-grants grants``: what the caller was granted."""
+"""``access-grants grants``: lists the caller's grants."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .interrupts import exit_on_interrupt
 from .settings import Settings, aws_options, json_option, s3_uri
 
 if TYPE_CHECKING:
-    from access_grants_provider.core.io_requests import CallerGrant
+    from access_grants_provider import CallerGrant
 
 __all__ = ["grants"]
 
@@ -20,16 +21,16 @@ COLUMNS = ("PERMISSION", "SCOPE", "APPLICATION")
 
 @click.command(short_help="List the caller's grants.")
 @click.argument("target", metavar="[S3_URI]", required=False, callback=s3_uri)
-@click.option("--account-id", metavar="DIGITS", help="Account of the Access Grants instance, if not your own.")
+@click.option("--account-id", metavar="DIGITS", help="Account of the Access Grants instance, if it is not your own.")
 @json_option
 @aws_options
 @click.pass_obj
 def grants(settings: Settings, /, target: str | None, account_id: str | None, as_json: bool) -> None:
-    """List the caller's grants in one region, or those that cover S3_URI or lie in it.
+    """List your grants in one region, or those that overlap with S3_URI.
 
-    Grants are kept in the region of their buckets: a target's region is found out, without one it is --region.
-    On a terminal it is a table; else there is one grant a line, its permission, scope and application separated by
-    tabs. Needs s3:ListCallerAccessGrants.
+    Grants belong to the region of their bucket. The region of S3_URI is looked up; without S3_URI it is --region.
+    A terminal shows a table. Pipes and files get one grant per line: its permission, scope and application, separated
+    by tabs. Needs the permission s3:ListCallerAccessGrants.
 
     \b
     Examples:
@@ -37,39 +38,41 @@ def grants(settings: Settings, /, target: str | None, account_id: str | None, as
       access-grants grants s3://sales/emea/ --region eu-west-1
       access-grants grants --json | jq -r '.[].scope'
     """
-    from access_grants_provider.exceptions import AccessDenied
+    with exit_on_interrupt():
+        from access_grants_provider.exceptions import AccessDenied
 
-    from .connection import connect, locate
-    from .spinner import Working
+        from .connection import connect
+        from .service_calls import bucket_region
+        from .spinner import Spinner
 
-    found: list[CallerGrant] = []
-    with Working("listing your grants") as step:
+    listed: list[CallerGrant] = []
+    with Spinner("listing your grants") as spinner:
         connection = connect(settings, account_id=account_id)
-        connection.signer()
+        connection.own_credentials()
         try:
             for grant in connection.provider.grants(target):
-                found.append(grant._replace(application=grant.application or "NA"))
-                step.update(f"listing your grants, {len(found)} so far")
+                listed.append(grant._replace(application=grant.application or "NA"))
+                spinner.update(f"listing your grants, {len(listed)} so far")
         except AccessDenied:
             if target is not None:
-                locate(connection, target)
+                bucket_region(connection, target)
             raise
         where = ""
-        if not found:
-            where = f"for {target} in {locate(connection, target)}" if target else f"in {connection.some_region}"
-    _print(found, as_json)
+        if not listed:
+            where = f"for {target} in {bucket_region(connection, target)}" if target else f"in {connection.some_region}"
+    _print(listed, as_json)
     if where:
         click.echo(f"You have no grants {where}.", err=True)
 
 
-def _print(found: list[CallerGrant], as_json: bool) -> None:
+def _print(listed: list[CallerGrant], as_json: bool) -> None:
     from access_grants_provider.core.service_errors import one_line
 
     if as_json:
-        click.echo(json.dumps([one._asdict() for one in found], indent=2))
+        click.echo(json.dumps([grant._asdict() for grant in listed], indent=2))
         return
-    # Keys may hold any character; one that moves the cursor or ends the line must not.
-    rows = [tuple(one_line(cell) for cell in one) for one in found]
+    # A scope may hold any character. Control characters must not reach the terminal or end the line.
+    rows = [tuple(one_line(cell) for cell in grant) for grant in listed]
     if rows and sys.stdout is not None and sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table

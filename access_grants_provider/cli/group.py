@@ -1,4 +1,4 @@
-"""The click group: finds its commands when they are used, and ends every failure that a user can meet in one line."""
+"""The click group: imports its commands on use, and ends each expected failure with one line on stderr."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from access_grants_provider import __version__
 from access_grants_provider.exceptions import AccessGrantsError
 
 from .error_text import KNOWN, in_one_line
+from .interrupts import INTERRUPTED, exit_on_interrupt
 from .settings import Failure, aws_options
 
 __all__ = ["COMMANDS", "main"]
@@ -24,9 +25,9 @@ NAME = "access-grants"
 
 
 class Lazy(NamedTuple):
-    """Where a command is: the module, which has a command of its own name, and the extra that brings what it needs.
+    """The module of a command, which holds it under the module's own name, and the extra that the command needs.
 
-    The module itself imports nothing but click, so that the help works without the extra.
+    The module imports only click and the standard library at its top, so that --help works without the extra.
     """
 
     module: str
@@ -44,8 +45,8 @@ COMMANDS = {
     "serve": Lazy("serve", "demo"),
 }
 
-# What a shell reports of a program that SIGINT ended, and of one that lost the reader of its output (SIGPIPE).
-INTERRUPTED, UNREAD = 130, 141
+# The exit code a shell reports for a program that lost the reader of its output (SIGPIPE).
+UNREAD = 141
 
 
 class LazyGroup(click.Group):
@@ -60,13 +61,14 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = COMMANDS[cmd_name].module
-        command: click.Command = getattr(import_module(f".{module}", __package__), module)
+        with exit_on_interrupt():
+            command: click.Command = getattr(import_module(f".{module}", __package__), module)
         return command
 
-    def main(  # type: ignore[override]  # click's overloads tell two results apart, which nobody uses here
+    def main(  # type: ignore[override]  # click's overloads distinguish two results; no caller here uses them
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> Any:
-        """Run under the same name, however it was started: help and completion are for the installed command."""
+        """Run under the installed command's name, which help and completion use, however the command was started."""
         return super().main(args, prog_name or NAME, **extra)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
@@ -75,7 +77,7 @@ class LazyGroup(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What a user can run into ends in one line on stderr."""
+        """Run the command. Expected failures end with one line on stderr."""
         try:
             with _interruptible():
                 return super().invoke(ctx)
@@ -107,7 +109,7 @@ def _interruptible() -> Iterator[None]:
 
 
 def _abandon_stdout() -> None:
-    """Send what is still to be written nowhere, or Python would fail once more when it closes stdout."""
+    """Discard what is still buffered. Otherwise Python would fail again when it closes stdout."""
     try:
         descriptor = sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):
@@ -121,10 +123,10 @@ def _abandon_stdout() -> None:
 @aws_options
 @click.version_option(__version__, prog_name=NAME)
 def main() -> None:
-    """Amazon S3 Access Grants at the shell: credentials for any program, and why they are given or not.
+    """Get credentials from Amazon S3 Access Grants for any program, and see why a request is granted or denied.
 
-    What a program wants is on stdout, what a person wants on stderr. Exit codes: 0 it went well, 1 it was refused or
-    failed, 2 the command line is wrong, 130 Ctrl-C. The options below may also stand after the command's name.
+    Results are on stdout, messages on stderr. Exit codes: 0 success, 1 denied or failed, 2 wrong command line,
+    130 Ctrl-C. The options below can also follow the command's name.
 
     \b
     Examples:
@@ -132,7 +134,7 @@ def main() -> None:
       access-grants doctor s3://sales/emea/
       access-grants exec s3://sales/emea/ -- aws s3 ls s3://sales/emea/
 
-    Completion: put the line for your shell into its startup file.
+    Completion: add the line for your shell to its startup file.
 
     \b
       bash  eval "$(_ACCESS_GRANTS_COMPLETE=bash_source access-grants)"

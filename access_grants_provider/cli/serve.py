@@ -1,4 +1,4 @@
-"""``access-grants serve``: the local S3 Access Grants in the foreground."""
+"""``access-grants serve``: runs the local S3 Access Grants in the foreground."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 
 import click
 
-from .demo.isolation import isolated_environment
+from .environment import CREDENTIAL_VARIABLES, isolated_environment
+from .interrupts import exit_on_interrupt
 from .settings import Failure, Misuse
 from .shell_syntax import SHELLS, script
 
 __all__ = ["serve"]
 
-# What a shell may hold already, and would come before the variables that are printed.
-IN_THE_WAY = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL")
-NAME = "developer"
+# The shell may hold these already, and SDKs would use them instead of the variables that are printed.
+UNSET = ("AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", *CREDENTIAL_VARIABLES)
+CALLER = "developer"
 
 
 @click.command(short_help="Run a local S3 Access Grants for your tests.")
@@ -28,14 +29,14 @@ NAME = "developer"
     show_default="a free one",
     help="Port to listen on.",
 )
-@click.option("--bucket", "buckets", metavar="NAME", multiple=True, help="Create this bucket. May be repeated.")
+@click.option("--bucket", "buckets", metavar="NAME", multiple=True, help="Create this bucket. Can be repeated.")
 @click.option(
     "--grant",
-    "given",
+    "granted",
     metavar="PERMISSION SCOPE",
     nargs=2,
     multiple=True,
-    help="Grant READ, WRITE or READWRITE on s3://bucket/prefix*. May be repeated. Without any: READWRITE on all.",
+    help="Grant READ, WRITE or READWRITE on s3://bucket/prefix*. Can be repeated. Default: READWRITE on each bucket.",
 )
 @click.option(
     "--format",
@@ -43,13 +44,13 @@ NAME = "developer"
     type=click.Choice(list(SHELLS)),
     default="env",
     show_default=True,
-    help="The shell to print for.",
+    help="Shell syntax of the printed variables.",
 )
-def serve(port: int, buckets: tuple[str, ...], given: tuple[tuple[str, str], ...], form: str) -> None:
+def serve(port: int, buckets: tuple[str, ...], granted: tuple[tuple[str, str], ...], form: str) -> None:
     """Run a local S3, S3 Access Grants and STS on this machine until Ctrl-C or SIGTERM. No AWS account is needed.
 
-    Prints the variables with which any AWS program finds it and signs as the holder of the grants. It enforces: what
-    no grant allows is refused. All it holds is lost when it ends.
+    Prints the environment variables with which any AWS program finds the service and signs as the holder of the
+    grants. The service denies what no grant allows. Its buckets and grants are lost when it ends.
 
     \b
     Examples:
@@ -63,29 +64,30 @@ def serve(port: int, buckets: tuple[str, ...], given: tuple[tuple[str, str], ...
     """
     # moto reads the environment when it is imported.
     with isolated_environment():
-        from access_grants_provider.testing import AccessGrantsServer
+        with exit_on_interrupt():
+            from access_grants_provider.testing import AccessGrantsServer
 
-        ended = _told_to_end()
+        stopped = _on_signals()
         server = AccessGrantsServer(port=port)
         try:
             server.start()
         except OSError as error:
-            raise Failure(f"port {port} can't be used: {error.strerror}; name another --port") from None
+            raise Failure(f"Port {port} can't be used: {error.strerror}", "Give another --port") from None
         try:
-            click.echo(script(form, _set_up(server, buckets, given), IN_THE_WAY))
-            click.echo(f"Serving at {server.url}. Ctrl-C ends it.", err=True)
-            ended.wait()
+            click.echo(script(form, _set_up(server, buckets, granted), UNSET))
+            click.echo(f"Serving at {server.url}. Press Ctrl-C to stop.", err=True)
+            stopped.wait()
         finally:
             server.stop()
 
 
-def _set_up(server: Any, buckets: tuple[str, ...], given: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    """Make the buckets and the grants, and return the variables of who holds them."""
-    caller = server.identity(NAME)
+def _set_up(server: Any, buckets: tuple[str, ...], granted: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Create the buckets and the grants, and return the variables of the caller who holds them."""
+    caller = server.identity(CALLER)
     for name in buckets:
-        _make(server, name)
+        _create_bucket(server, name)
     try:
-        for permission, scope in given or [("READWRITE", f"s3://{name}/*") for name in buckets]:
+        for permission, scope in granted or [("READWRITE", f"s3://{name}/*") for name in buckets]:
             server.grant(caller, scope, permission.upper())
     except ValueError as error:
         raise Misuse(str(error)) from None
@@ -93,19 +95,19 @@ def _set_up(server: Any, buckets: tuple[str, ...], given: tuple[tuple[str, str],
     return {**variables, "AWS_REGION": server.region}
 
 
-def _make(server: Any, bucket: str) -> None:
+def _create_bucket(server: Any, bucket: str) -> None:
     try:
         server.bucket(bucket)
     except ValueError:
-        rule = "3 to 63 lower-case letters, digits, dots and hyphens"
-        raise Misuse(f"{bucket!r} can't be a bucket: its name takes {rule}") from None
+        rule = "A bucket name has 3 to 63 lower-case letters, digits, dots and hyphens."
+        raise Misuse(f"{bucket!r} is not a bucket name. {rule}") from None
 
 
-def _told_to_end() -> threading.Event:
-    """Return what is set by Ctrl-C (unless it is ignored, as in a shell's background) and by SIGTERM."""
-    ended = threading.Event()
+def _on_signals() -> threading.Event:
+    """Return an event that Ctrl-C and SIGTERM set. A signal that is ignored, as in a shell's background, stays so."""
+    stopped = threading.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda *_: ended.set())
-    return ended
+                signal.signal(number, lambda *_: stopped.set())
+    return stopped

@@ -1,4 +1,4 @@
-"""What the commands have in common on the command line: whose credentials, where, and how a target is written."""
+"""The options and arguments that several commands share, and the errors that end a command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass
 class Settings:
-    """The global options, as given: a profile's name, a region, a URL of S3 Control. None: not given."""
+    """The global options: a profile's name, a region, a URL of S3 Control. None where the option was not given."""
 
     profile: str | None = None
     region: str | None = None
@@ -38,11 +38,20 @@ class Settings:
 
 
 class Failure(click.ClickException):
-    """What was asked for can't be done: one line saying what and what to do. Exit code 1."""
+    """Ends the command with exit code 1 and one line: what failed, and what to do about it (``hint``)."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        """Take what failed, and what to do about it: two sentences without their full stops."""
+        super().__init__(message)
+        self.hint = hint
+
+    def format_message(self) -> str:
+        """Return the line without the word Error."""
+        return self.message if self.hint is None else f"{self.message}. {self.hint}"
 
 
 class Misuse(click.UsageError):
-    """The command line is wrong, said in one line: there is no need to show the usage around it. Exit code 2."""
+    """Ends the command with exit code 2 and one line, without the usage that click prints around it."""
 
     def show(self, file: Any = None) -> None:
         """Write the line to stderr."""
@@ -51,26 +60,26 @@ class Misuse(click.UsageError):
 
 def s3_uri(ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Check a target: ``s3://bucket``, ``s3://bucket/prefix/``, ``s3://bucket/prefix*`` or ``s3://bucket/key``."""
-    from access_grants_provider.sdk.answers import target_of
+    from access_grants_provider.core.scopes import target_of
 
     if value is not None:
         try:
             target_of(value)
         except ConfigurationError:
             forms = "s3://bucket, s3://bucket/prefix/ or s3://bucket/key"
-            raise Misuse(f"{value!r} is no S3 URI: write {forms}", ctx) from None
+            raise Misuse(f"{value!r} is not an S3 URI. Write {forms}.", ctx) from None
     return value
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Keep a global option, given before the command's name or after it; the later one counts."""
+    """Store a global option, given before the command's name or after it. The later one counts."""
     settings = ctx.ensure_object(Settings)
     if value is not None:
         setattr(settings, str(param.name), _checked(ctx, param, value) if param.name == "endpoint_url" else value)
 
 
 def _checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """Hold an option to the bounds of :class:`AccessGrantsConfig`."""
+    """Check an option against the bounds of :class:`AccessGrantsConfig`."""
     if value is not None:
         try:
             AccessGrantsConfig(**{str(param.name): value})
@@ -79,7 +88,7 @@ def _checked(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
-def _take_colors_away(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+def _disable_colors(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value or os.environ.get("NO_COLOR"):
         ctx.color = False
 
@@ -97,22 +106,22 @@ _AWS_OPTIONS = (
         expose_value=False,
         callback=_remember,
         shell_complete=_profiles,
-        help="AWS profile to ask with.",
+        help="AWS profile whose credentials request the grant.",
     ),
-    click.option("--region", metavar="NAME", expose_value=False, callback=_remember, help="Region to ask in."),
+    click.option("--region", metavar="NAME", expose_value=False, callback=_remember, help="AWS region."),
     click.option(
         "--endpoint-url",
         metavar="URL",
         expose_value=False,
         callback=_remember,
-        help="Where S3 Control answers, if not AWS itself.",
+        help="URL of S3 Control, if not AWS's own.",
     ),
     click.option(
         "--no-color",
         is_flag=True,
         expose_value=False,
-        callback=_take_colors_away,
-        help="Print plain text, as the variable NO_COLOR does.",
+        callback=_disable_colors,
+        help="Print no colours. The variable NO_COLOR does the same.",
     ),
 )
 
@@ -122,22 +131,25 @@ _VEND_OPTIONS = (
         "duration_seconds",
         type=click.IntRange(MIN_DURATION_SECONDS, MAX_DURATION_SECONDS),
         metavar="SECONDS",
-        help="How long the credentials live. Default: the service's own, 3600.",
+        help="Lifetime of the credentials, 900 to 43200. The service's default is 3600.",
     ),
     click.option(
-        "--account-id", metavar="DIGITS", callback=_checked, help="Account of the Access Grants instance, if known."
+        "--account-id",
+        metavar="DIGITS",
+        callback=_checked,
+        help="Account of the Access Grants instance. Without it, the account is looked up.",
     ),
     click.option(
         "--privilege",
         type=click.Choice(["Default", "Minimal"], case_sensitive=False),
         metavar="[Default|Minimal]",
-        help="Credentials for the grant's scope, or for the target alone.",
+        help="Credentials for the whole scope of the grant, or for S3_URI only.",
     ),
 )
 
 
 def aws_options(command: Command) -> Command:
-    """Give a command the options of the AWS CLI. They fill in the :class:`Settings` that ``pass_obj`` hands over."""
+    """Give a command the AWS CLI's options. They set the :class:`Settings` that ``pass_obj`` passes to the command."""
     return _with(command, _AWS_OPTIONS)
 
 
@@ -154,12 +166,12 @@ def permission_option(command: Command) -> Command:
         metavar=f"[{'|'.join(PERMISSIONS)}]",
         default="READ",
         show_default=True,
-        help="What to ask for.",
+        help="Permission to request.",
     )(command)
 
 
 def target_argument(command: Command) -> Command:
-    """Give a command ``target``: an ``s3://`` URI, as a text that :func:`.answers.target_of` can read."""
+    """Give a command ``target``: an ``s3://`` URI, as a text that ``target_of`` can read."""
     return click.argument("target", metavar="S3_URI", callback=s3_uri)(command)
 
 

@@ -1,4 +1,4 @@
-"""Environment variables as statements of a shell. What a value holds never ends its quotes."""
+"""Environment variables as shell statements. No character in a value can end its quotes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["SHELLS", "script"]
 
 
 class Shell(NamedTuple):
-    """How a shell sets a variable for its children, and how it forgets one."""
+    """How a shell exports a variable to its children, and how it removes one."""
 
     set: Callable[[str, str], str]
     unset: Callable[[str], str]
 
 
 def _fish_quoted(text: str) -> str:
-    # Between single quotes fish knows two escapes, these: https://fishshell.com/docs/current/language.html#quotes
+    # Between single quotes fish has these two escapes: https://fishshell.com/docs/current/language.html#quotes
     return "'" + re.sub(r"(['\\])", r"\\\1", text) + "'"
 
 
 def _powershell_quoted(text: str) -> str:
-    # PowerShell takes typographic single quotes for plain ones; doubled, each stands for itself (about_Quoting_Rules).
+    # PowerShell treats typographic single quotes as plain ones. Each is escaped by doubling it (about_Quoting_Rules).
     return "'" + re.sub("(['\u2018-\u201b])", r"\1\1", text) + "'"
 
 
@@ -38,6 +38,6 @@ SHELLS: Mapping[str, Shell] = {
 
 
 def script(shell: str, variables: Mapping[str, str], unset: Iterable[str] = ()) -> str:
-    """Return the lines which set ``variables`` in a shell of :data:`SHELLS`, and forget those named in ``unset``."""
-    how = SHELLS[shell]
-    return "\n".join([*map(how.unset, unset), *(how.set(name, value) for name, value in variables.items())])
+    """Return the lines that remove the variables in ``unset`` and set ``variables`` in a shell of :data:`SHELLS`."""
+    syntax = SHELLS[shell]
+    return "\n".join([*map(syntax.unset, unset), *(syntax.set(name, value) for name, value in variables.items())])

@@ -1,4 +1,4 @@
-"""Showing that long work lives: a line on stderr, if a person looks at it and has waited for a second."""
+"""A line on stderr that shows a person at a terminal that the command still works, once a step takes a second."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
-__all__ = ["Working"]
+__all__ = ["Spinner"]
 
-# A step that is shorter leaves no trace.
+# A shorter step writes nothing.
 PATIENCE_SECONDS = 1.0
 FRAME_SECONDS = 0.1
 FRAMES = "|/-\\"
 
 
-class Working:
-    """One step of the work, as a context manager: ``with Working("asking S3 Access Grants") as step: …``.
+class Spinner:
+    """Shows one step of a command: ``with Spinner("asking S3 Access Grants") as spinner: …``.
 
-    Nothing is ever written where ``stream`` (stderr, unless given) is no terminal, and nothing is left on the line
-    when the step ends. ``clock`` gives seconds. ``tick()`` draws; a thread calls it, unless ``animated`` is False.
+    It writes only to a terminal (``stream``, by default stderr), and erases its line when the step ends. ``clock``
+    gives seconds. ``tick()`` draws; a thread calls it, unless ``animated`` is False.
     """
 
     def __init__(
@@ -39,26 +39,26 @@ class Working:
         self._clock = clock
         self._frames = itertools.cycle(FRAMES)
         self._shown = 0
-        self._over = threading.Event()
+        self._done = threading.Event()
         self._thread: threading.Thread | None = None
-        self._animated = animated and _is_terminal(self._stream)
-        self._seen = _is_terminal(self._stream)
-        self._begun = clock()
+        self._visible = _is_terminal(self._stream)
+        self._animated = animated and self._visible
+        self._started = clock()
 
     def update(self, text: str) -> None:
-        """Say how far the step has come, from the next frame on."""
+        """Show another text from the next frame on."""
         self._text = text
 
     def tick(self) -> None:
-        """Draw the line, if it is time to."""
-        waited = self._clock() - self._begun
-        if not self._seen or waited < PATIENCE_SECONDS:
+        """Draw the next frame if the step has taken a second."""
+        waited = self._clock() - self._started
+        if not self._visible or waited < PATIENCE_SECONDS:
             return
         line = f"{next(self._frames)} {self._text} ({int(waited)} s)"[: _width(self._stream) - 1]
         self._write(f"\r{line}{' ' * (self._shown - len(line))}")
         self._shown = len(line)
 
-    def __enter__(self) -> Working:
+    def __enter__(self) -> Spinner:
         if self._animated:
             self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()
@@ -67,7 +67,7 @@ class Working:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._done.set()
         if self._thread is not None:
             self._thread.join()
         if self._shown:
@@ -75,9 +75,9 @@ class Working:
             self._shown = 0
 
     def _run(self) -> None:
-        # The first frame comes when patience ends, not at every tenth of the second before.
+        # Waking up before the first frame is due would do nothing.
         pause = PATIENCE_SECONDS
-        while not self._over.wait(pause):
+        while not self._done.wait(pause):
             self.tick()
             pause = FRAME_SECONDS
 
@@ -86,8 +86,8 @@ class Working:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            # The terminal is gone. The work is not.
-            self._seen = False
+            # The terminal is gone; the command goes on without it.
+            self._visible = False
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
@@ -101,7 +101,7 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def _width(stream: TextIO) -> int:
     try:
-        # A terminal that does not tell its size says 0.
+        # A terminal of unknown size reports 0.
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return 80

@@ -79,15 +79,17 @@ def _denial(
 
 
 def _seconds(request: GrantRequest, config: AccessGrantsConfig) -> int | None:
-    """Return how long credentials have to live for what is presigned, where the usual length won't do.
+    """Return how long credentials have to live where the usual length won't do.
 
-    Twice as long as the URL, so that one set serves the URLs that are made for that long after it. With once the
-    length, each URL of a second later would need credentials of its own.
+    For what is presigned, twice as long as the URL, so that one set serves the URLs that are made for that long after
+    it. With once the length, each URL of a second later would need credentials of its own. Credentials that are
+    themselves what was asked for are handed out once.
     """
     usual = config.duration_seconds or DEFAULT_DURATION_SECONDS
-    if 2 * request.min_lifetime <= usual:
+    seconds = request.min_lifetime if request.operation == "GetDataAccess" else 2 * request.min_lifetime
+    if seconds <= usual:
         return None
-    return min(MAX_DURATION_SECONDS, max(MIN_DURATION_SECONDS, math.ceil(2 * request.min_lifetime)))
+    return min(MAX_DURATION_SECONDS, max(MIN_DURATION_SECONDS, math.ceil(seconds)))
 
 
 def _read_reply(

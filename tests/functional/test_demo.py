@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from access_grants_provider import __version__
 from access_grants_provider.cli import main
-from access_grants_provider.cli.checks import Step
+from access_grants_provider.cli.demo.checks import Step
 from access_grants_provider.cli.demo import story
 
 ROOT = Path(__file__).parents[2]

@@ -1,35 +1,51 @@
-"""``access-grants demo``: the package at work on a local S3 Access Grants, every line of it checked."""
+"""``access-grants demo``: runs boto3 code against a local S3 Access Grants and checks each request."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from .isolation import deferred_interrupt, isolated_environment, quiet_logging
+from ..environment import isolated_environment
+from ..interrupts import deferred_interrupt, exit_on_interrupt
 
 __all__ = ["demo"]
 
 
 @click.command()
-@click.option("--no-color", is_flag=True, help="Print plain text. The variable NO_COLOR takes the colours away, too.")
+@click.option("--no-color", is_flag=True, help="Print no colours. The variable NO_COLOR does the same.")
 @click.pass_context
 def demo(ctx: click.Context, no_color: bool) -> None:
-    """Show the package at work, on this machine alone.
+    """Show how S3 requests are signed with grants, on this machine only.
 
     Starts a local S3 Access Grants on a free port, runs ordinary boto3 code against it, and shows for each request
-    which grant it was signed with and what S3 answered. Each line is checked against the decision of the package and
-    the record of the server; the exit code is 1 if one is wrong. No AWS account is needed, and your own AWS settings
-    are not read.
+    which grant signed it and what S3 answered. Each line is compared with the package's decision and the server's
+    record; the exit code is 1 if one differs. The demo needs no AWS account and reads none of your AWS settings.
 
     \b
     Example:
       access-grants demo
       access-grants demo --no-color > demo.txt
     """
-    # What the extra brings is imported only now: --help works without it, and moto reads the environment on import.
-    with isolated_environment(), quiet_logging("access_grants_provider"):
-        from .performance import perform
+    # Imported here, because --help must work without the extra, and because moto reads the environment on import.
+    with isolated_environment(), _quiet_logging("access_grants_provider"):
+        with exit_on_interrupt():
+            from .performance import perform
 
         with deferred_interrupt() as check_interrupt:
             right = perform(no_color or ctx.color is False, check_interrupt)
             check_interrupt()
     ctx.exit(0 if right else 1)
+
+
+@contextmanager
+def _quiet_logging(name: str) -> Iterator[None]:
+    """Keep a logger's warnings off stderr where the program has configured no logging."""
+    logger, handler = logging.getLogger(name), logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""The demo itself: start the server, set the stage, run the steps, report."""
+"""Runs the demo: starts the server, creates buckets and grants, runs the steps, and reports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rich.console import Console
 from access_grants_provider import AccessGrantsConfig, Decision, register
 from access_grants_provider.testing import AccessGrantsServer
 
-from ..checks import Difference, Line, run
-from ..report import Report
 from . import story
+from .checks import Difference, Line, run
+from .report import Report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,7 +24,7 @@ __all__ = ["perform"]
 
 
 def perform(no_color: bool, check_interrupt: Callable[[], None]) -> bool:
-    """Run the demo and say whether everything came out as it should.
+    """Run the demo and tell whether each step went as expected.
 
     ``check_interrupt`` is called between the steps and may raise. The server is stopped in any case.
     """

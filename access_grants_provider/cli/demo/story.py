@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 
-from ..checks import Expected, Raised, Step
+from .checks import Expected, Raised, Step
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

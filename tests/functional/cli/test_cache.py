@@ -9,7 +9,7 @@ import pytest
 
 from access_grants_provider import AccessGrantsConfig
 from access_grants_provider.core.scopes import GrantScope
-from access_grants_provider.disk import DiskCache, Record, context_digest, default_folder, requester_digest
+from access_grants_provider.disk import DiskCache, Record, caller_digest, context_digest, default_folder
 
 ENDS = 4_000_000_000
 
@@ -19,11 +19,11 @@ def kept(tmp_path, monkeypatch) -> DiskCache:
     """A cache with two records of one caller."""
     monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE_FOLDER", str(tmp_path / "cache"))
     cache = DiskCache(default_folder(), time.time)
-    requester, context = requester_digest("AKIAOWN", "OWNSECRET", None), context_digest(AccessGrantsConfig())
+    caller, context = caller_digest("AKIAOWN", "OWNSECRET", None), context_digest(AccessGrantsConfig())
     for permission, scope in (("READ", "s3://data/in/*"), ("WRITE", "s3://data/\nout*")):
         where = GrantScope.parse(scope)
         grant = ("123456789012", "us-east-1", "Default", ENDS, time.time(), "ASIAKEY", "SECRET", "TOKEN")
-        cache.keep(requester, context, Record(permission, where, *grant))
+        cache.store(caller, context, Record(permission, where, *grant))
     return cache
 
 
@@ -44,9 +44,9 @@ def test_what_is_kept_is_shown_without_a_secret(kept, invoke):
 
 def test_it_is_forgotten(kept, invoke):
     done = invoke("cache", "clear")
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "2 credentials forgotten.\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "Deleted 2 sets of credentials.\n")
     assert list(kept.entries()) == []
-    assert invoke("cache", "show").stderr == "Nothing is kept on disk.\n"
+    assert invoke("cache", "show").stderr == "There are no credentials on disk.\n"
     assert invoke("cache", "show", "--json").stdout == "[]\n"
 
 

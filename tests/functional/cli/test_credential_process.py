@@ -86,7 +86,7 @@ def test_boto3_reads_through_the_grant_and_again_when_the_first_credentials_have
 def test_boto3_shows_the_one_line_of_a_refusal(server, granted):
     granted.write_text(granted.read_text().replace("s3://data/in/", "s3://data/out/"))
     s3 = boto3.Session().client
-    with pytest.raises(CredentialRetrievalError, match=r"Error: no grant gives the caller .* READ on 's3://data/out/"):
+    with pytest.raises(CredentialRetrievalError, match=r"Error: No grant gives the caller .* READ on 's3://data/out/"):
         s3("s3")
 
 

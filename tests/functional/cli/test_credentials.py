@@ -144,7 +144,10 @@ BAD_TARGETS = ["data/in/", "s3:/data/in", "s3://", "s3:///key", "https://data.s3
 def test_a_target_that_is_no_s3_uri_is_one_line_and_exit_2(invoke, command, target):
     done = invoke(*command, target, *(["--", "true"] if command == ["exec"] else []))
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"Error: {target!r} is no S3 URI: write s3://bucket, s3://bucket/prefix/ or s3://bucket/key\n"
+    assert (
+        done.stderr
+        == f"Error: {target!r} is not an S3 URI. Write s3://bucket, s3://bucket/prefix/ or s3://bucket/key.\n"
+    )
 
 
 def failed(done, *parts: str) -> None:
@@ -158,27 +161,27 @@ def failed(done, *parts: str) -> None:
 def test_no_grant_says_who_may_give_one(server, alice, invoke):
     done = invoke("credentials", "s3://data/out/", "--permission", "WRITE")
     failed(
-        done, "no grant gives the caller (AKIA…", "WRITE on 's3://data/out/*'; ask the owner of the S3 Access Grants"
+        done, "No grant gives the caller (AKIA…", "WRITE on 's3://data/out/*'. Ask the owner of the S3 Access Grants"
     )
 
 
 def test_no_such_bucket(server, alice, invoke):
-    failed(invoke("credentials", "s3://nosuch/in/"), "there is no bucket 'nosuch'; check its name")
+    failed(invoke("credentials", "s3://nosuch/in/"), "There is no bucket 'nosuch'. Check its name\n")
 
 
 def test_no_instance(server, invoke, alice):
     server.bucket("far", region="eu-west-1")
-    failed(invoke("credentials", "s3://far/in/"), "no S3 Access Grants instance in eu-west-1", "create an S3 Access")
+    failed(invoke("credentials", "s3://far/in/"), "no S3 Access Grants instance in eu-west-1", "Create an S3 Access")
 
 
 def test_a_missing_permission(server, alice, invoke):
     server.forbid(alice, "s3:GetDataAccess")
-    failed(invoke("credentials", "s3://data/in/"), "may not call s3:GetDataAccess", "allow s3:GetDataAccess")
+    failed(invoke("credentials", "s3://data/in/"), "may not call s3:GetDataAccess", "Allow s3:GetDataAccess")
 
 
 def test_no_credentials(server, alice, invoke):
     done = invoke("credentials", "s3://data/in/", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
-    failed(done, "there are no AWS credentials; give --profile, sign in with 'aws sso login', or set")
+    failed(done, "No AWS credentials were found. Give --profile, sign in with 'aws sso login', or set")
 
 
 def test_half_of_a_key(server, alice, invoke):
@@ -187,7 +190,7 @@ def test_half_of_a_key(server, alice, invoke):
 
 def test_no_region(server, alice, invoke):
     done = invoke("credentials", "s3://data/in/", AWS_DEFAULT_REGION=None)
-    failed(done, "no region is set; give --region, set AWS_REGION")
+    failed(done, "No region is set. Give --region, set AWS_REGION")
 
 
 def test_a_region_that_is_none(server, alice, invoke):
@@ -196,7 +199,8 @@ def test_a_region_that_is_none(server, alice, invoke):
 
 def test_a_profile_that_is_not_there(server, alice, invoke):
     failed(
-        invoke("credentials", "s3://data/in/", "--profile", "none"), "(none) could not be found; 'aws configure list"
+        invoke("credentials", "s3://data/in/", "--profile", "none"),
+        "(none) could not be found. Run 'aws configure list",
     )
     failed(invoke("credentials", "s3://data/in/", AWS_PROFILE="none"), "(none) could not be found")
 
@@ -214,7 +218,7 @@ def test_a_login_that_has_expired(server, alice, invoke, profiles):
     )
     done = invoke("credentials", "s3://data/in/", "--profile", "sso")
     failed(
-        done, "the login can't be used: ", "sign in again with 'aws sso login' or 'aws login', with the same --profile"
+        done, "The login can't be used: ", "Sign in again with 'aws sso login' or 'aws login', with the same --profile"
     )
 
 
@@ -227,12 +231,12 @@ def test_nobody_answers(server, alice, invoke):
     done = invoke(
         "credentials", "s3://data/in/", "--account-id", "123456789012", "--endpoint-url", "http://127.0.0.1:9"
     )
-    failed(done, "got no answer", "check the network, the proxy and endpoint_url")
+    failed(done, "got no answer", "Check the network, the proxy and endpoint_url")
 
 
 def test_a_broken_service(server, alice, invoke):
     server.fail("GetDataAccess", "SlowDown", times=None)
-    failed(invoke("credentials", "s3://data/in/"), "failed with SlowDown (503)", "try again later")
+    failed(invoke("credentials", "s3://data/in/"), "failed with SlowDown (503)", "Try again later")
 
 
 def test_a_wrong_option_in_the_environment(server, alice, invoke):
@@ -266,7 +270,7 @@ def test_a_profile_that_asks_itself_for_credentials_is_stopped(server, alice, ru
     profiles(f"[profile circle]\nregion = us-east-1\ncredential_process = {process}\n")
     done = run("credentials", "s3://data/in/", AWS_PROFILE="circle")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "profile 'circle' gets its credentials from this command" in done.stderr
-    assert "put --profile with another one into its credential_process" in done.stderr
+    assert "Profile 'circle' gets its credentials from this command, which reads that same profile" in done.stderr
+    assert "Add --profile with another profile to its credential_process\n" in done.stderr
     assert done.stderr.count("\n") == 1
     assert server.requests == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import signal
 import subprocess
@@ -18,8 +19,6 @@ from access_grants_provider.cli.group import COMMANDS
 from .conftest import COMMAND, ROOT
 
 posix = pytest.mark.skipif(os.name != "posix", reason="these are the signals of POSIX")
-# The installed command starts with this module.
-INSTALLED = (sys.executable, "-m", "_access_grants_command")
 
 
 def interrupted(process: subprocess.Popen[str]) -> None:
@@ -34,7 +33,7 @@ def interrupted(process: subprocess.Popen[str]) -> None:
 def test_ctrl_c_while_it_waits_for_an_answer(server, alice, surroundings, command):
     with server.hold("GetDataAccess") as held:
         with subprocess.Popen(
-            [*INSTALLED, *command], env=surroundings(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*COMMAND, *command], env=surroundings(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             held.wait_for(1, timeout=30)
             interrupted(process)
@@ -42,19 +41,32 @@ def test_ctrl_c_while_it_waits_for_an_answer(server, alice, surroundings, comman
 
 
 STOP_AT = """
-import sys, os, threading, signal
+import sys, os, threading, signal, weakref
+
+class Lock:
+    pass
+
+def interrupt(_):
+    os.kill(os.getpid(), signal.SIGINT)
+    return None
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == {name!r} and not done:
             done.append(name)
-            os.kill(os.getpid(), signal.SIGINT)
+            if {in_callback}:
+                # As the import system does with its locks.
+                lock = Lock()
+                reference = weakref.ref(lock, interrupt)
+                del lock
+            else:
+                interrupt(None)
 
 done = []
 sys.meta_path.insert(0, Finder())
 sys.argv = ["access-grants", "grants"]
-import _access_grants_command
-_access_grants_command.main()
+from access_grants_provider.__main__ import main
+main()
 """
 
 
@@ -72,8 +84,9 @@ _access_grants_command.main()
         "access_grants_provider.core.caller_grants",
     ],
 )
-def test_ctrl_c_while_it_loads(server, alice, surroundings, name):
-    program = STOP_AT.format(name=name)
+@pytest.mark.parametrize("in_callback", [False, True], ids=["in the import", "in a weak reference's callback"])
+def test_ctrl_c_while_it_loads(server, alice, surroundings, name, in_callback):
+    program = STOP_AT.format(name=name, in_callback=in_callback)
     done = subprocess.run(
         [sys.executable, "-c", program], env=surroundings(), capture_output=True, text=True, timeout=60, check=False
     )
@@ -86,12 +99,12 @@ def test_ctrl_c_at_any_time(server, alice, surroundings):
     began = time.monotonic()
     # An interrupt may leave a file to the garbage collector, of which Python tells only if it is asked to.
     environment = surroundings(PYTHONWARNINGS="")
-    assert subprocess.run([*INSTALLED, "grants"], env=environment, capture_output=True, check=True).stderr == b""
+    assert subprocess.run([*COMMAND, "grants"], env=environment, capture_output=True, check=True).stderr == b""
     whole = time.monotonic() - began
     endings = set()
     for part in range(1, 9):
         with subprocess.Popen(
-            [*INSTALLED, "grants"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*COMMAND, "grants"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             try:
                 process.wait(timeout=whole * part / 8)
@@ -110,7 +123,7 @@ def test_where_ctrl_c_is_ignored_it_stays_so(server, alice, surroundings):
     program = f"""
 import signal, subprocess, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
-sys.exit(subprocess.call([{sys.executable!r}, "-c", {STOP_AT.format(name="click")!r}]))
+sys.exit(subprocess.call([{sys.executable!r}, "-c", {STOP_AT.format(name="click", in_callback=False)!r}]))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], env=surroundings(), capture_output=True, text=True, timeout=60, check=False
@@ -206,8 +219,17 @@ def test_help_loads_nothing_that_an_extra_brings(run, surroundings, name):
     assert not {"rich", "moto", "boto3", "filelock"} & set(done.stderr.split())
 
 
-def test_the_installed_command_is_the_first_module(invoke):
-    text = (ROOT / "setup.cfg").read_text()
-    assert "access-grants = _access_grants_command:main" in text
-    assert "py_modules = _access_grants_command" in text
+def test_the_installed_command_handles_ctrl_c_before_it_loads_anything():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert "access-grants = access_grants_provider.__main__:main" in config["options.entry_points"]["console_scripts"]
+    # What is loaded by then: the package's first file, this module, and what Python brings.
+    program = (
+        "import sys; old = set(sys.modules); import access_grants_provider.__main__; print(*set(sys.modules) - old)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(done.stdout.split()) <= {"access_grants_provider", "access_grants_provider.__main__", "enum", "signal"}
+
+
+def test_the_command_has_one_name_however_it_is_started():
     assert main.name == "access-grants"

@@ -59,15 +59,24 @@ def test_the_environment_holds_the_grants_credentials_and_nothing_that_comes_bef
     assert found["AWS_ENDPOINT_URL_S3"] == server.url
     assert found["BOTOCORE_EXPERIMENTAL__PLUGINS"].strip() == "other=json"
     assert found["UNRELATED"] == "kept"
-    gone = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SECURITY_TOKEN", "AWS_ACCOUNT_ID", "ACCESS_GRANTS_ASKING_AS")
+    gone = (
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_SECURITY_TOKEN",
+        "AWS_ACCOUNT_ID",
+        "ACCESS_GRANTS_FETCHING_PROFILES",
+    )
     assert not set(gone) & set(found)
 
 
 def test_the_variables_of_other_credentials_go():
-    from access_grants_provider.cli.execute import IN_THE_WAY, environment
+    from access_grants_provider.cli.environment import CREDENTIAL_VARIABLES, environment_with_grant
 
-    inherited = {**dict.fromkeys(IN_THE_WAY, "x"), "PATH": "/bin"}
-    assert environment(inherited, {"AWS_SESSION_TOKEN": "t"}, None) == {"PATH": "/bin", "AWS_SESSION_TOKEN": "t"}
+    inherited = {**dict.fromkeys(CREDENTIAL_VARIABLES, "x"), "PATH": "/bin"}
+    assert environment_with_grant(inherited, {"AWS_SESSION_TOKEN": "t"}, None) == {
+        "PATH": "/bin",
+        "AWS_SESSION_TOKEN": "t",
+    }
 
 
 @pytest.mark.fast_cases(1)
@@ -120,7 +129,7 @@ def test_a_closed_pipe_ends_the_command_as_it_ends_others(server, alice, run):
 def test_a_command_that_is_not_there_is_127(server, alice, run):
     done = run("exec", "s3://data/in/", "--", "no-such-command")
     assert (done.returncode, done.stdout) == (127, "")
-    assert done.stderr == "Error: no-such-command: not found; is it installed, and on the PATH?\n"
+    assert done.stderr == "Error: no-such-command: command not found. Check that it is installed and on the PATH\n"
 
 
 @pytest.mark.fast_cases(1)
@@ -141,7 +150,7 @@ def test_what_cannot_be_run_is_126(server, alice, run, tmp_path, kind):
 def test_without_a_grant_the_command_does_not_run(server, alice, run):
     done = run("exec", "s3://data/out/", "--", "echo", "ran")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "no grant gives the caller" in done.stderr
+    assert "No grant gives the caller" in done.stderr
 
 
 def test_the_options_behind_the_dashes_are_the_commands(server, alice, run):
@@ -152,7 +161,7 @@ def test_the_options_behind_the_dashes_are_the_commands(server, alice, run):
 def test_without_the_dashes_nothing_is_run(server, alice, invoke):
     done = invoke("exec", "s3://data/in/", "ls", "--region", "x")
     assert done.exit_code == 2
-    assert done.stderr == "Error: there is no command to run: write access-grants exec S3_URI -- COMMAND\n"
+    assert done.stderr == "Error: There is no command to run. Write access-grants exec S3_URI -- COMMAND.\n"
     assert invoke("exec", "s3://data/in/", "--").exit_code == 2
     assert server.requests == []
 

@@ -33,8 +33,8 @@ def test_a_fallback_shows_the_answer_that_led_to_it_and_what_would_help(server, 
     assert done.exit_code == 0
     shown = steps(done)
     assert "   AccessDenied: You do not have WRITE permissions to the requested S3 Prefix: s3://data/in/x" in shown
-    assert shown[-2].startswith("=> fallback: signed with the caller's own credentials: no grant gives the caller")
-    assert shown[-1].startswith("   What would help: ask the owner of the S3 Access Grants instance for a grant")
+    assert shown[-2].startswith("=> fallback: signed with the caller's own credentials: No grant gives the caller")
+    assert shown[-1].startswith("   What helps: Ask the owner of the S3 Access Grants instance for a grant")
     # HeadBucket, for the bucket's region, is all that S3 sees.
     assert {one.operation for one in server.requests if one.service == "s3"} == {"HeadBucket"}
 
@@ -42,15 +42,15 @@ def test_a_fallback_shows_the_answer_that_led_to_it_and_what_would_help(server, 
 def test_a_request_that_would_be_refused_is_exit_1(server, alice, invoke):
     done = invoke("explain", "put-object", "s3://data/in/x", S3_ACCESS_GRANTS_FALLBACK="never")
     assert done.exit_code == 1
-    assert "=> denied: refused and not sent: no grant gives the caller" in done.stdout
+    assert "=> denied: not sent: No grant gives the caller" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("forbidden", "bucket", "advice"),
     [
-        ("s3:GetDataAccess", "data", "allow s3:GetDataAccess on the S3 Access Grants instance"),
-        (None, "far", "create an S3 Access Grants instance in the bucket's region"),
-        ("s3:GetAccessGrantsInstanceForPrefix", "data", "ask the owner of the S3 Access Grants instance"),
+        ("s3:GetDataAccess", "data", "Allow s3:GetDataAccess on the S3 Access Grants instance"),
+        (None, "far", "Create an S3 Access Grants instance in the bucket's region"),
+        ("s3:GetAccessGrantsInstanceForPrefix", "data", "Ask the owner of the S3 Access Grants instance"),
     ],
 )
 def test_the_advice_is_for_the_answer_that_decided(server, alice, invoke, forbidden, bucket, advice):
@@ -103,13 +103,13 @@ def test_a_copy_is_about_both_of_its_ends(server, alice, invoke):
     assert steps(one)[0] == "CopyObject needs READWRITE on s3://data/in/*"
     two = invoke("explain", "CopyObject", "s3://data/in/b", "--copy-source", "s3://other/in/a")
     assert "no single grant covers two buckets" in two.stdout
-    assert "What would help: copy with credentials that may read the one bucket and write the other" in two.stdout
+    assert "What helps: Copy with credentials that can read the one bucket and write the other" in two.stdout
 
 
 def test_what_access_grants_does_not_know_costs_no_call(server, alice, invoke):
     done = invoke("explain", "get-object-tagging", "s3://data/in/x")
     assert steps(done) == [
-        "GetObjectTagging is not for S3 Access Grants",
+        "GetObjectTagging is not covered by S3 Access Grants",
         "=> unsupported: signed with the caller's own credentials: S3 Access Grants does not cover GetObjectTagging",
     ]
     assert server.requests == []
@@ -118,10 +118,10 @@ def test_what_access_grants_does_not_know_costs_no_call(server, alice, invoke):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["get-objekt", "s3://data/in/x"], "S3 has no operation 'get-objekt'; did you mean GetObject"),
-        (["zzz", "s3://data/in/x"], "S3 has no operation 'zzz'; write it like GetObject or get-object"),
+        (["get-objekt", "s3://data/in/x"], "S3 has no operation 'get-objekt'. Did you mean GetObject"),
+        (["zzz", "s3://data/in/x"], "S3 has no operation 'zzz'. Write it like GetObject or get-object"),
         (["copy-object", "s3://data/in/x"], "CopyObject needs --copy-source"),
-        (["get-object", "s3://data"], "GetObject is about an object: write s3://data/KEY"),
+        (["get-object", "s3://data"], "GetObject needs an object. Write s3://data/KEY"),
     ],
 )
 def test_a_request_that_is_none_is_exit_2(server, alice, invoke, arguments, said):
@@ -148,7 +148,7 @@ def test_a_failure_shows_the_calls_up_to_it(server, alice, invoke, options):
 def test_no_credentials(server, alice, invoke):
     done = invoke("explain", "get-object", "s3://data/in/x", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "there are no AWS credentials" in done.stderr
+    assert "No AWS credentials were found" in done.stderr
 
 
 def test_a_plugin_in_the_environment_does_not_decide_a_second_time(server, alice, run):

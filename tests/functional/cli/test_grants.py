@@ -94,15 +94,15 @@ def test_no_instance_in_this_region(server, alice, invoke):
     done = invoke("grants", "--region", "eu-west-1")
     refused(
         done,
-        "no S3 Access Grants instance of account 123456789012 in eu-west-1 to list the grants of all buckets; "
-        "set account_id if it is another account's, or ask in the region it is in",
+        "There is no S3 Access Grants instance of account 123456789012 in eu-west-1 to list the grants of all buckets. "
+        "Set account_id if the instance is another account's, or ask in the region it is in",
     )
 
 
 def test_who_may_not_list(server, alice, invoke):
     server.forbid(alice, "s3:ListCallerAccessGrants")
     done = invoke("grants")
-    refused(done, "may not list its grants of account 123456789012 in us-east-1; allow s3:ListCallerAccessGrants on")
+    refused(done, "may not list its grants of account 123456789012 in us-east-1. Allow s3:ListCallerAccessGrants on")
 
 
 def test_who_may_not_even_ask_who_they_are(server, alice, invoke):
@@ -112,7 +112,7 @@ def test_who_may_not_even_ask_who_they_are(server, alice, invoke):
 
 def test_who_has_no_credentials(server, alice, invoke):
     done = invoke("grants", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
-    refused(done, "there are no AWS credentials; give --profile")
+    refused(done, "No AWS credentials were found. Give --profile")
 
 
 def test_an_answer_that_is_not_awss_is_one_line(server, alice, invoke):
@@ -124,12 +124,12 @@ def test_an_answer_that_is_not_awss_is_one_line(server, alice, invoke):
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"], ids=["without a grant", "without an instance"])
 def test_no_such_bucket(server, alice, invoke, region):
     done = invoke("grants", "s3://nosuch/", "--region", region)
-    refused(done, "Error: there is no bucket 'nosuch'; check its name")
+    refused(done, "Error: There is no bucket 'nosuch'. Check its name")
 
 
 def test_a_bucket_that_is_there_in_a_region_without_an_instance(server, alice, invoke):
     server.bucket("far", region="eu-west-1")
-    refused(invoke("grants", "s3://far/"), "no S3 Access Grants instance of", "in eu-west-1", "of bucket 'far'; set")
+    refused(invoke("grants", "s3://far/"), "no S3 Access Grants instance of", "in eu-west-1", "of bucket 'far'. Set")
 
 
 def test_a_failure_on_the_second_page_prints_nothing_by_halves(server, alice, invoke):

@@ -1,4 +1,4 @@
-"""The line that shows that long work lives."""
+"""The line that shows that a command still works."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from access_grants_provider.cli import spinner as progress
-from access_grants_provider.cli.spinner import Working
+from access_grants_provider.cli import spinner as spinner_module
+from access_grants_provider.cli.spinner import Spinner
 
 from .conftest import COMMAND
 from .terminal import on_a_terminal
@@ -28,22 +28,22 @@ def _a_terminal_that_can_move_its_cursor(monkeypatch):
 
 def test_a_step_of_less_than_a_second_leaves_no_trace(clock):
     terminal = Terminal()
-    with Working("asking", stream=terminal, clock=clock, animated=False) as step:
-        step.tick()
+    with Spinner("asking", stream=terminal, clock=clock, animated=False) as spinner:
+        spinner.tick()
         clock.now += 0.99
-        step.tick()
+        spinner.tick()
     assert terminal.getvalue() == ""
 
 
 def test_a_longer_one_is_shown_and_the_line_left_clean(clock):
     terminal = Terminal()
-    with Working("asking", stream=terminal, clock=clock, animated=False) as step:
+    with Spinner("asking", stream=terminal, clock=clock, animated=False) as spinner:
         clock.now += 1
-        step.tick()
+        spinner.tick()
         assert terminal.getvalue() == "\r| asking (1 s)"
         clock.now += 11.5
-        step.update("ask")
-        step.tick()
+        spinner.update("ask")
+        spinner.tick()
         # The longer line before is written over.
         assert terminal.getvalue().endswith("\r" + "/ ask (12 s)".ljust(len("| asking (1 s)")))
     assert terminal.getvalue().endswith(f"\r{' ' * len('/ ask (12 s)')}\r")
@@ -53,9 +53,9 @@ def test_it_is_cleaned_up_after_a_failure_too(clock):
     terminal = Terminal()
 
     def work() -> None:
-        with Working("asking", stream=terminal, clock=clock, animated=False) as step:
+        with Spinner("asking", stream=terminal, clock=clock, animated=False) as spinner:
             clock.now += 2
-            step.tick()
+            spinner.tick()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -69,29 +69,29 @@ def test_nothing_is_written_where_nobody_looks(clock, dumb, monkeypatch):
     if dumb:
         monkeypatch.setenv("TERM", "dumb")
         stream = Terminal()
-    with Working("asking", stream=stream, clock=clock) as step:
+    with Spinner("asking", stream=stream, clock=clock) as spinner:
         clock.now += 5
-        step.tick()
+        spinner.tick()
     assert stream.getvalue() == ""
 
 
 def test_no_line_is_wider_than_the_terminal(clock, monkeypatch):
-    monkeypatch.setattr(progress, "_width", lambda stream: 20)
+    monkeypatch.setattr(spinner_module, "_width", lambda stream: 20)
     terminal = Terminal()
-    with Working("asking for something long", stream=terminal, clock=clock, animated=False) as step:
+    with Spinner("asking for something long", stream=terminal, clock=clock, animated=False) as spinner:
         clock.now += 1
-        step.tick()
+        spinner.tick()
         assert terminal.getvalue() == "\r| asking for someth"
     assert len(terminal.getvalue().strip("\r").partition("\r")[0]) < 20
 
 
 def test_a_terminal_that_went_away_does_not_end_the_work(clock):
     terminal = Terminal()
-    with Working("asking", stream=terminal, clock=clock, animated=False) as step:
+    with Spinner("asking", stream=terminal, clock=clock, animated=False) as spinner:
         clock.now += 1
         terminal.close()
-        step.tick()
-        step.tick()
+        spinner.tick()
+        spinner.tick()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no pseudo-terminals")

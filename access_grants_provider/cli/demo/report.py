@@ -1,4 +1,4 @@
-"""What the demo shows: what is set up, the table, and the closing lines."""
+"""What the demo prints: an introduction, the table of requests, and a summary."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from .checks import Difference, Line
-from .demo.story import ALLOWED, BUCKET, CALLER, GRANTS
+from .story import ALLOWED, BUCKET, CALLER, GRANTS
 
 __all__ = ["Report"]
 
 COLUMNS = ("", "#", "Request", "Permission", "Target asked", "Grant matched", "Source", "Signed by", "Answer")
-# Where there is less room, some cells go below others.
+# On a narrow terminal some cells share a column, one below the other.
 NARROW_COLUMNS = ("", "#", "Request", "Asked", "Grant, source", "Signer", "Answer")
 GAP = 2
 
 
 class Report:
-    """Writes to a console, with no character that the console's encoding lacks."""
+    """Prints to a console, using only characters that the console's encoding has."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,0 +1,95 @@
+"""The variables that decide what an AWS program signs with, and environments without them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+__all__ = [
+    "CREDENTIAL_VARIABLES",
+    "FETCHING_PROFILES",
+    "PLUGINS",
+    "environment_with_grant",
+    "isolated_environment",
+    "loads_plugin",
+]
+
+PLUGINS = "BOTOCORE_EXPERIMENTAL__PLUGINS"
+# Lists the profiles whose credentials this command is fetching, for the programs that are started to fetch them.
+FETCHING_PROFILES = "ACCESS_GRANTS_FETCHING_PROFILES"
+
+# An SDK may read these instead of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or beside them.
+# botocore reads AWS_SECURITY_TOKEN before AWS_SESSION_TOKEN; the SDK for JavaScript prefers a profile to keys.
+CREDENTIAL_VARIABLES = (
+    "AWS_ACCESS_KEY",
+    "AWS_ACCOUNT_ID",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SECRET_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+
+# Settings of botocore, this package and moto, and of everything that speaks HTTP.
+PREFIXES = ("AWS_", "BOTO_", "BOTOCORE_", "S3_ACCESS_GRANTS_", "MOTO_")
+SUFFIX = "_PROXY"
+ISOLATED = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    # Where no proxy is named, urllib asks the system (macOS, Windows) unless it is told this.
+    "NO_PROXY": "*",
+}
+
+
+def environment_with_grant(
+    inherited: Mapping[str, str], grant: Mapping[str, str], region: str | None
+) -> dict[str, str]:
+    """Return the environment of a program that signs with a grant: ``grant`` holds the variables of its credentials.
+
+    This package's own plugin is taken out, because it would ask for grants as the grant's session, which has none.
+    """
+    removed = {FETCHING_PROFILES, *CREDENTIAL_VARIABLES}
+    kept = {name: value for name, value in inherited.items() if name not in removed}
+    plugins = kept.pop(PLUGINS, "").split(",")
+    others = [entry for entry in plugins if entry.strip() and not _names_this_package(entry)]
+    if others:
+        kept[PLUGINS] = ",".join(others)
+    # The profile may have set the region, and it is gone. Some SDKs read the one variable, some the other.
+    regions = {} if region is None else {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    return {**kept, **regions, **grant}
+
+
+def loads_plugin(environment: Mapping[str, str]) -> bool:
+    """Tell whether botocore loads this package into the clients of programs with this environment."""
+    return any(map(_names_this_package, environment.get(PLUGINS, "").split(",")))
+
+
+def _names_this_package(entry: str) -> bool:
+    return entry.partition("=")[2].strip() == "access_grants_provider"
+
+
+@contextmanager
+def isolated_environment() -> Iterator[None]:
+    """Take the user's AWS, S3 Access Grants and proxy settings out of the environment, and put them back after."""
+    saved = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper().startswith(PREFIXES) or name.upper().endswith(SUFFIX)
+    }
+    for name in saved:
+        del os.environ[name]
+    os.environ.update(ISOLATED)
+    try:
+        yield
+    finally:
+        for name in ISOLATED:
+            os.environ.pop(name, None)
+        os.environ.update(saved)
