@@ -48,12 +48,16 @@ class Request:
         return host.partition(":")[0]
 
 
-Breakage = Literal["reset", "cut off"]
+Breakage = Literal["reset", "cut off", "silent", "refused"]
 
 
 @dataclass
 class Response:
-    """An HTTP response. `broken`: how the connection ends in the middle of it, by a reset or as if that were all."""
+    """An HTTP response. `broken` says what the client gets in place of all of it.
+
+    "reset": half of it, then a reset. "cut off": half of it, then the connection's end. "silent": nothing, while the
+    connection stays open. "refused": nothing, and a reset.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
