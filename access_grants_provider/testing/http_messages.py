@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request as it was sent, before anybody decoded anything.
+    """An HTTP request as it was sent, before anything was decoded.
 
     `path` and `query` are still percent-encoded, `host` may carry a port, and the names in `headers` are
     in lower case.
@@ -117,7 +117,7 @@ def _is_address(hostname: str) -> bool:
 
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
-# A name that resolves nowhere (RFC 6761): whoever means it has to come through the server as a proxy.
+# A name that resolves nowhere (RFC 6761): a client reaches it only through the server as its proxy.
 LOCAL_DOMAIN = "access-grants.invalid"
 
 

@@ -22,7 +22,7 @@ from moto.s3.models import FakeKey, FakeMultipart, S3BackendDict, s3_backends
 
 from .http_messages import Request, Response, bucket_and_key, copy_source
 
-# What says who signed: moto need not see it, and takes some of it for parameters of its own.
+# The signature's parameters. moto does not need them, and takes some for parameters of its own.
 _SIGNING_PARAMETERS = frozenset({"awsaccesskeyid", "signature", "expires"})
 _FORM = "application/x-www-form-urlencoded"
 
@@ -52,7 +52,7 @@ class MotoBackend:
         return None if stored is None else Bucket(name, stored.region_name, stored.account_id)
 
     def is_public(self, bucket: Bucket, key: str) -> bool:
-        """Whether anybody may read this object: by its ACL, the bucket's ACL, or the bucket's policy."""
+        """Whether everybody may read this object: by its ACL, the bucket's ACL, or the bucket's policy."""
         stored = self._stored_bucket(bucket.name)
         if stored is None:
             return False

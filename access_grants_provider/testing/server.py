@@ -108,7 +108,7 @@ class AccessGrantsServer(LocalAccessGrants):
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
             "S3_ACCESS_GRANTS_ENDPOINT_URL": self.url,
-            # botocore puts the account id before this host. A name which nobody can resolve is sent to the proxy.
+            # botocore puts the account id before this host. A name that does not resolve goes to the proxy.
             "AWS_ENDPOINT_URL_S3_CONTROL": f"http://{LOCAL_DOMAIN}",
             "HTTP_PROXY": self.url,
             "http_proxy": self.url,
