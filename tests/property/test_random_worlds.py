@@ -14,7 +14,8 @@ import pytest
 from access_grants_provider import AccessGrantsProvider, Decision
 
 ROOT = Path(__file__).parents[2]
-WORLDS = range(25)
+# The first sixteen are worlds in which an earlier version, that remembered a denial for the whole bucket, was wrong.
+WORLDS = (9, 13, 20, 25, 38, 51, 54, 59, 70, 90, 92, 96, 98, 99, 111, 113, *range(100, 109))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_a_seed_makes_one_world(worlds: Any) -> None:
 
 
 def test_the_worlds_differ_in_all_that_matters(worlds: Any) -> None:
-    made = [worlds.make_world(seed) for seed in WORLDS]
+    made = [worlds.make_world(seed) for seed in range(200)]
     assert {world.find_instance_by for world in made} == {"account", "location"}
     assert {world.shared for world in made} == set(worlds.SHARED)
     assert {(world.may_list, world.may_find) for world in made} >= {(True, True), (False, True), (True, False)}
@@ -50,7 +51,7 @@ def test_the_worlds_differ_in_all_that_matters(worlds: Any) -> None:
 
 
 def test_many_requests_are_granted_and_many_denied(worlds: Any) -> None:
-    made = [worlds.make_world(seed) for seed in WORLDS]
+    made = [worlds.make_world(seed) for seed in range(200)]
     granted = [world.may_be_granted(request, "sent") for world in made for request in world.requests]
     assert 0.2 < sum(granted) / len(granted) < 0.8
 
