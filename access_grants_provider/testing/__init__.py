@@ -27,7 +27,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # pytest imports this package in every run of everybody who has it installed; moto loads only when used.
+    # pytest imports this package wherever it is installed; moto loads only when used.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

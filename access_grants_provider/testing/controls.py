@@ -1,4 +1,4 @@
-"""What tests do with the local service while it serves: look at its requests, and make it fail."""
+"""What tests do with a running local service: look at its requests, and make it fail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .http_messages import Response
 from .records import RecordedRequest, Recorder
 
 
-class Observation:
+class Controls:
     """The records and the faults of a local service, in plain words."""
 
     def __init__(self) -> None:
@@ -70,6 +70,22 @@ class Observation:
     def cut_off(self, operation: str, times: int | None = 1) -> None:
         """Send half of the answer, then close the connection as if that were all. In process: half of the body."""
         self._faults.add(operation, Broken("cut off"), times)
+
+    def silence(self, operation: str, times: int | None = None) -> None:
+        """Leave requests without an answer and the connection open, as a black hole does; they are not carried out.
+
+        Over HTTP the client waits until its own time-out. A request that is waiting stays unanswered after `heal()`.
+        In process botocore's ReadTimeoutError is raised at once. The record has status 0.
+        """
+        self._faults.add(operation, Broken("silent"), times)
+
+    def refuse_connection(self, operation: str, times: int | None = None) -> None:
+        """Reset the connection without an answer; the request is not carried out, and its record has status 0.
+
+        In process: botocore's EndpointConnectionError. Over HTTP the operation is known only once the connection is
+        made, so the client sees a reset; `AccessGrantsServer.refuse_connections()` refuses the connection itself.
+        """
+        self._faults.add(operation, Broken("refused"), times)
 
     def hold(self, operation: str) -> Hold:
         """Hold the requests of an operation until released: `with grants.hold("GetDataAccess") as held: …`."""

@@ -1,4 +1,4 @@
-"""What happens to every request: recognise it, let faults befall it, check it, answer it, remember it."""
+"""What happens to every request: recognise it, apply faults, check it, answer it, record it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qs
 
-from . import moto_backend, post_policy, s3_operations, signatures, sts
-from . import s3control_xml as control
+from . import post_policy, s3_operations, s3control_xml, signatures, sts
 from .errors import REQUEST_ID, Refusal, error_response
 from .faults import Faults
 from .grants_api import AccessGrantsApi
 from .http_messages import Request, Response, bucket_and_key
 from .identities import Credential, IdentityStore
+from .moto_backend import Bucket, MotoBackend
 from .multi_delete import delete_objects
 from .permissions import Permissions
 from .records import RecordedRequest, Recorder
@@ -36,8 +36,8 @@ class _Trace:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-class Gate:
-    """Every request to S3, to the Access Grants part of S3 Control, and to STS goes through here."""
+class Dispatcher:
+    """Answers every request to S3, to the Access Grants part of S3 Control, and to STS."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Gate:
         api: AccessGrantsApi,
         faults: Faults,
         recorder: Recorder,
+        moto: MotoBackend,
         clock: Callable[[], float],
     ) -> None:
         self._identities = identities
@@ -53,8 +54,9 @@ class Gate:
         self._api = api
         self._faults = faults
         self._recorder = recorder
+        self._moto = moto
         self._clock = clock
-        # Now, for a herd of first requests would read it a thread each.
+        # Now: many first requests at once would read it once per thread.
         s3_operations.rules()
 
     def handle(self, request: Request) -> Response | None:
@@ -71,15 +73,15 @@ class Gate:
             error_code = refused.code
             response = error_response(refused, trace.service, request.method)
         if trace.service == "s3" and trace.bucket is not None:
-            bucket = moto_backend.find_bucket(trace.bucket)
+            bucket = self._moto.find_bucket(trace.bucket)
             if bucket is not None:
                 response.headers.setdefault("x-amz-bucket-region", bucket.region)
         self._record(trace, response, error_code)
-        response.broken = self._faults.breakage(trace.operation)
+        response.broken = response.broken or self._faults.breakage(trace.operation)
         return response
 
     def _claim_signer(self, trace: _Trace) -> None:
-        # Only for the record; whether it is true is found out later.
+        # For the record alone; the signature is verified later.
         claim = claim_of(trace.request)
         if claim is not None:
             trace.access_key_id, trace.region = claim.access_key_id, claim.region or None
@@ -97,15 +99,15 @@ class Gate:
             return self._s3(trace, credential, claim.region)
         if trace.service == "sts":
             return self._sts(trace, credential)
-        return self._control(trace, credential, claim.region)
+        return self._s3control(trace, credential, claim.region)
 
-    def _control(self, trace: _Trace, credential: Credential, region: str) -> Response:
-        operation = control.find_operation(trace.request)
+    def _s3control(self, trace: _Trace, credential: Credential, region: str) -> Response:
+        operation = s3control_xml.find_operation(trace.request)
         if operation is None or not region:
             raise Refusal("InvalidRequest", "S3 Control is asked with Signature Version 4")
-        trace.parameters = control.parse_parameters(operation, trace.request)
+        trace.parameters = s3control_xml.parse_parameters(operation, trace.request)
         result = self._api.call(operation.name, credential, region, trace.parameters)
-        return control.success(operation, self._faults.after(operation.name, result))
+        return s3control_xml.success(operation, self._faults.after(operation.name, result))
 
     def _sts(self, trace: _Trace, credential: Credential) -> Response:
         self._permissions.check_api(credential, "sts:GetCallerIdentity", "*")
@@ -113,7 +115,7 @@ class Gate:
 
     def _s3(self, trace: _Trace, credential: Credential, region: str) -> Response:
         call = s3_operations.read_call(trace.request)
-        bucket = None if call.bucket is None else moto_backend.find_bucket(call.bucket)
+        bucket = None if call.bucket is None else self._moto.find_bucket(call.bucket)
         if call.bucket is not None and bucket is None and call.operation != "CreateBucket":
             raise no_such_bucket(call.bucket)
         if bucket is not None and region and region != bucket.region:
@@ -121,14 +123,14 @@ class Gate:
         account_id = credential.vended.account_id if credential.vended else credential.principal.account_id
         for need in call.needs:
             # A copy's source may be another bucket, with another owner.
-            found = moto_backend.find_bucket(need.bucket) if need.bucket else None
+            found = self._moto.find_bucket(need.bucket) if need.bucket else None
             self._permissions.check_s3(credential, [need], found.account_id if found else None)
         if bucket is not None:
             account_id = bucket.account_id
         place = bucket.region if bucket else region or "us-east-1"
 
         def send(request: Request) -> Response:
-            return moto_backend.send_s3(request, account_id, place)
+            return self._moto.send_s3(request, account_id, place)
 
         if call.operation == "DeleteObjects" and bucket is not None:
             refused = {
@@ -142,18 +144,18 @@ class Gate:
 
     def _unsigned(self, trace: _Trace) -> Response:
         if trace.service == "s3" and trace.bucket is not None:
-            bucket = moto_backend.find_bucket(trace.bucket)
+            bucket = self._moto.find_bucket(trace.bucket)
             if bucket is None:
                 raise no_such_bucket(trace.bucket)
-            public = trace.operation in _UNSIGNED_READS and moto_backend.is_public(bucket, trace.key or "")
+            public = trace.operation in _UNSIGNED_READS and self._moto.is_public(bucket, trace.key or "")
             if public or trace.request.method == "OPTIONS":
-                return moto_backend.send_s3(trace.request, bucket.account_id, bucket.region, signed=False)
+                return self._moto.send_s3(trace.request, bucket.account_id, bucket.region, signed=False)
         raise Refusal("AccessDenied", "Access Denied")
 
     def _post_object(self, trace: _Trace) -> Response:
         form = post_policy.read_form(trace.request)
         trace.key, trace.access_key_id = form.key, form.access_key_id
-        bucket = moto_backend.find_bucket(trace.bucket or "")
+        bucket = self._moto.find_bucket(trace.bucket or "")
         if bucket is None:
             raise no_such_bucket(trace.bucket or "")
         credential = post_policy.verify(form, bucket.name, self._identities.find, self._clock())
@@ -161,7 +163,7 @@ class Gate:
         if form.region is not None and form.region != bucket.region:
             raise _permanent_redirect(bucket)
         self._permissions.check_s3(credential, form.needs(bucket.name), bucket.account_id)
-        return moto_backend.send_s3(trace.request, bucket.account_id, bucket.region)
+        return self._moto.send_s3(trace.request, bucket.account_id, bucket.region)
 
     def _record(self, trace: _Trace, response: Response, error_code: str | None) -> None:
         credential = self._identities.find(trace.access_key_id) if trace.access_key_id else None
@@ -203,10 +205,10 @@ def _signed_at(request: Request) -> float | None:
 
 
 def _recognise(request: Request) -> _Trace | None:
-    if request.path.startswith(control.API_PREFIX) and (
+    if request.path.startswith(s3control_xml.API_PREFIX) and (
         "x-amz-account-id" in request.headers or "s3-control" in request.hostname
     ):
-        operation = control.find_operation(request)
+        operation = s3control_xml.find_operation(request)
         return None if operation is None else _Trace("s3control", request, operation.name)
     service = service_of(request)
     if service == "sts":
@@ -220,7 +222,7 @@ def _recognise(request: Request) -> _Trace | None:
 
 
 def claim_of(request: Request) -> signatures.Claim | None:
-    """Who the request says has signed it; None also where it says so unreadably."""
+    """The signer that the request names; None where it names none or can't be parsed."""
     try:
         return signatures.read_claim(request)
     except Refusal:
@@ -244,7 +246,7 @@ def no_such_bucket(name: str) -> Refusal:
     return Refusal("NoSuchBucket", "The specified bucket does not exist", details={"BucketName": name})
 
 
-def _permanent_redirect(bucket: moto_backend.Bucket) -> Refusal:
+def _permanent_redirect(bucket: Bucket) -> Refusal:
     return Refusal(
         "PermanentRedirect",
         "The bucket you are attempting to access must be addressed using the specified endpoint. "

@@ -1,4 +1,4 @@
-"""Faults on demand: failures, delays, altered answers, and requests held at a gate."""
+"""Faults on demand: failures, delays, altered answers, broken connections, and held requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tamper = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Broken:
-    """The connection ends in the middle of the answer."""
+    """The client does not get the whole answer."""
 
     how: Breakage
 
@@ -84,9 +84,9 @@ class Faults:
         self._holds: list[Hold] = []
 
     def add(self, operation: str, effect: Effect, times: int | None) -> None:
-        """Have `effect` befall the next `times` requests: an error, an answer, an alteration, seconds, a breakage.
+        """Apply `effect` to the next `times` requests: an error, an answer, an alteration, seconds, a breakage.
 
-        None is: every request until `heal()`. Faults of one operation take effect in the order they were added.
+        None: to every request until `heal()`. Faults of one operation take effect in the order they were added.
         """
         if times is not None and times < 1:
             raise ValueError(f"times is a positive number or None, not {times}")
@@ -110,15 +110,18 @@ class Faults:
             hold.release()
 
     def before(self, operation: str) -> Response | None:
-        """Wait as long as the faults say; the answer they say, if any. Raises the Refusal they say."""
+        """Apply the faults that come before the request is carried out: wait, and return or raise their answer."""
         with self._lock:
             holds = [hold for hold in self._holds if hold.operation == operation]
         for hold in holds:
             hold.block()
-        delay = self._take(operation, float)
+        delay = self._take(operation, lambda effect: isinstance(effect, float))
         if delay is not None:
             time.sleep(delay)
-        answer = self._take(operation, (Refusal, Response))
+        unanswered = self._take_broken(operation, ("silent", "refused"))
+        if unanswered is not None:
+            return Response(0, broken=unanswered)
+        answer = self._take(operation, lambda effect: isinstance(effect, (Refusal, Response)))
         if isinstance(answer, Refusal):
             # A raised exception collects a traceback, so each request gets one of its own.
             raise Refusal(
@@ -135,19 +138,21 @@ class Faults:
     def after(self, operation: str, result: Mapping[str, Any]) -> dict[str, Any]:
         """The result to send instead of this one."""
         altered = dict(result)
-        tamper = self._take(operation, None)
+        tamper = self._take(operation, callable)
         return altered if tamper is None else tamper(altered)
 
     def breakage(self, operation: str) -> Breakage | None:
         """How the connection is to end in the middle of this answer."""
-        broken = self._take(operation, Broken)
+        return self._take_broken(operation, ("reset", "cut off"))
+
+    def _take_broken(self, operation: str, ways: tuple[Breakage, ...]) -> Breakage | None:
+        broken = self._take(operation, lambda effect: isinstance(effect, Broken) and effect.how in ways)
         return None if broken is None else broken.how
 
-    def _take(self, operation: str, kind: Any) -> Any:
+    def _take(self, operation: str, is_wanted: Callable[[Any], bool]) -> Any:
         with self._lock:
             for fault in self._faults:
-                matches = callable(fault.effect) if kind is None else isinstance(fault.effect, kind)
-                if fault.operation == operation and matches:
+                if fault.operation == operation and is_wanted(fault.effect):
                     if fault.times is not None:
                         fault.times -= 1
                         if fault.times == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Literal
 
 from botocore import xform_name
 
@@ -11,17 +12,24 @@ from .administration import Administration, Parameters, grantee_fields, page
 from .errors import Refusal, access_denied
 from .grants_state import Grant, Instance
 from .identities import Credential, IdentityStore, Vended
+from .moto_backend import Bucket
 from .permissions import Permissions
 from .scopes import Scope, parse_scope
 
 DEFAULT_DURATION = 3600
+CALLER_ACTIONS = ("s3:GetDataAccess", "s3:ListCallerAccessGrants", "s3:GetAccessGrantsInstanceForPrefix")
+# AWS RAM shares an instance with both. One that a resource policy shares with less is out of InstanceScope=ALL's reach.
+_SHARED_BY_RAM = ("s3:GetDataAccess", "s3:ListCallerAccessGrants")
+
+InstanceLookup = Literal["account", "location"]
 
 
 class AccessGrantsApi(Administration):
     """S3 Access Grants for all accounts and regions. Safe to use from several threads through `call`.
 
-    `owner_of` gives the account of a bucket, None for a bucket that does not exist. `lifetime`, if set, is how many
-    seconds vended credentials live whatever is asked for.
+    `find_bucket` gives a bucket's region and owner, None for a bucket that does not exist. `lifetime`, if set, is how
+    many seconds vended credentials live whatever is asked for. `find_instance_by` is the rule of
+    GetAccessGrantsInstanceForPrefix.
     """
 
     def __init__(
@@ -29,13 +37,14 @@ class AccessGrantsApi(Administration):
         identities: IdentityStore,
         permissions: Permissions,
         clock: Callable[[], float],
-        owner_of: Callable[[str], str | None],
+        find_bucket: Callable[[str], Bucket | None],
     ) -> None:
         super().__init__(clock)
         self._identities = identities
         self._permissions = permissions
-        self._owner_of = owner_of
+        self._find_bucket = find_bucket
         self.lifetime: float | None = None
+        self.find_instance_by: InstanceLookup = "account"
 
     def call(self, operation: str, caller: Credential, region: str, parameters: Parameters) -> Parameters:
         """The result of one operation, called with `caller`'s key. Raises Refusal."""
@@ -54,15 +63,14 @@ class AccessGrantsApi(Administration):
     def get_access_grants_instance_for_prefix(self, caller: Credential, region: str, given: Parameters) -> Parameters:
         """Find the instance that is responsible for a prefix."""
         # The account is the caller's own here; the owner's follows from the bucket.
-        action = "s3:GetAccessGrantsInstanceForPrefix"
         prefix = given["S3Prefix"]
-        bucket = _target(prefix).bucket.rstrip("*")
-        owner = self._owner_of(bucket)
-        instance = self.find_instance(owner, region) if owner else None
-        reached = f"s3://{bucket}/" if "/" not in prefix.removeprefix("s3://") else prefix
-        if instance is None or not any(reached.startswith(entry.reach) for entry in instance.locations.values()):
+        bucket = self._find_bucket(_target(prefix).bucket.rstrip("*"))
+        # Instance and data share a region, so a bucket of another region lies in no instance of this one.
+        local = bucket is not None and bucket.region == region
+        instance = self.find_instance(bucket.account_id, region) if bucket is not None and local else None
+        if instance is None or (self.find_instance_by == "location" and not instance.has_location_of(prefix)):
             raise Refusal("AccessGrantsInstanceNotExistsError", "Access Grants Instance does not exist")
-        self._check_shared(caller, instance, action)
+        self._check_shared(caller, instance, "s3:GetAccessGrantsInstanceForPrefix")
         return {"AccessGrantsInstanceArn": instance.arn, "AccessGrantsInstanceId": "default"}
 
     def get_data_access(self, caller: Credential, region: str, given: Parameters) -> Parameters:
@@ -130,7 +138,10 @@ class AccessGrantsApi(Administration):
             instance
             for instance in self.instances()
             if instance.region == region
-            and (instance.account_id == caller.principal.account_id or instance.shared_with(caller.principal, action))
+            and (
+                instance.account_id == caller.principal.account_id
+                or all(instance.shared_with(caller.principal, shared) for shared in _SHARED_BY_RAM)
+            )
         ]
         if not visible:
             self._instance(account_id, region)

@@ -76,6 +76,11 @@ class Instance:
         """The instance's ARN."""
         return f"arn:aws:s3:{self.region}:{self.account_id}:access-grants/default"
 
+    def has_location_of(self, prefix: str) -> bool:
+        """Whether a location holds this prefix, which may be a bucket alone (`s3://bucket`)."""
+        complete = prefix if "/" in prefix.removeprefix("s3://") else prefix.rstrip("*") + "/"
+        return any(complete.startswith(entry.reach) for entry in self.locations.values())
+
     def location(self, location_id: str) -> Location:
         """The location of this id."""
         if location_id not in self.locations:
@@ -89,7 +94,7 @@ class Instance:
         return self.grants[grant_id]
 
     def shared_with(self, identity: Identity, action: str) -> bool:
-        """Whether the resource policy lets somebody of another account call `action` here."""
+        """Whether the resource policy lets this identity of another account call `action` here."""
         if self.policy is None:
             return False
         statements = _statements(json.loads(self.policy))
@@ -97,7 +102,7 @@ class Instance:
         return hits == {"Allow"}
 
     def share(self, account_id: str, actions: list[str]) -> None:
-        """Let an account call `actions` here, beside whoever the resource policy names already."""
+        """Let an account call `actions` here, beside those that the resource policy names already."""
         policy = json.loads(self.policy) if self.policy else {"Version": "2012-10-17", "Statement": []}
         principal = {"AWS": f"arn:aws:iam::{account_id}:root"}
         policy["Statement"] = [

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request as it was sent, before anybody decoded anything.
+    """An HTTP request as it was sent, before anything was decoded.
 
     `path` and `query` are still percent-encoded, `host` may carry a port, and the names in `headers` are
     in lower case.
@@ -48,12 +48,16 @@ class Request:
         return host.partition(":")[0]
 
 
-Breakage = Literal["reset", "cut off"]
+Breakage = Literal["reset", "cut off", "silent", "refused"]
 
 
 @dataclass
 class Response:
-    """An HTTP response. `broken`: how the connection ends in the middle of it, by a reset or as if that were all."""
+    """An HTTP response. `broken` says what the client gets in place of all of it.
+
+    "reset": half of it, then a reset. "cut off": half of it, then the connection's end. "silent": nothing, while the
+    connection stays open. "refused": nothing, and a reset.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -113,7 +117,7 @@ def _is_address(hostname: str) -> bool:
 
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
-# A name that resolves nowhere (RFC 6761): whoever means it has to come through the server as a proxy.
+# A name that resolves nowhere (RFC 6761): a client reaches it only through the server as its proxy.
 LOCAL_DOMAIN = "access-grants.invalid"
 
 

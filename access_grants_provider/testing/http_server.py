@@ -9,7 +9,7 @@ import struct
 import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +34,7 @@ class HttpServer(ThreadingHTTPServer):
         self._lock = Lock()
         self._connections: set[socket.socket] = set()
         super().__init__(address, _Handler)
+        self._thread = Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remember the connection, then serve it on a thread."""
@@ -46,6 +47,20 @@ class HttpServer(ThreadingHTTPServer):
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
+
+    def serve(self) -> None:
+        """Accept connections on a thread of their own until `close()`."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Refuse connections from now on, and hang up those there are.
+
+        Threads that still answer a request are left; `server_close()` waits for them.
+        """
+        self.shutdown()
+        self._thread.join()
+        self.socket.close()
+        self.hang_up()
 
     def hang_up(self) -> None:
         """End all connections, also those that a client keeps open for later."""
@@ -119,16 +134,25 @@ class _Handler(BaseHTTPRequestHandler):
         if response.broken is None:
             self._write(response)
             return
+        self.close_connection = True
+        if response.broken == "silent":
+            # Returns when the client or the server hangs up; what the client sends meanwhile is not read as a request.
+            while self.rfile.read(1024):
+                pass
+            return
+        if response.broken != "refused":
+            self._write_half(response)
+        if response.broken != "cut off":
+            # Lingering for no time turns the close into a reset. Detached, for the base class would shut it down first.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            socket.close(self.connection.detach())
+
+    def _write_half(self, response: Response) -> None:
         connected, self.wfile = self.wfile, io.BytesIO()
         self._write(response)
         whole, self.wfile = self.wfile.getvalue(), connected
         self.wfile.write(whole[: len(whole) // 2])
         self.wfile.flush()
-        self.close_connection = True
-        if response.broken == "reset":
-            # Lingering for no time turns the close into a reset. Detached, for the base class would shut it down first.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            socket.close(self.connection.detach())
 
     def _write(self, response: Response) -> None:
         headers = {name.lower(): value for name, value in response.headers.items()}

@@ -1,4 +1,4 @@
-"""Who there is, and with which credentials: users, roles and the sessions that grants vend."""
+"""Users, roles and the sessions that grants vend, with their credentials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LETTERS = string.ascii_uppercase + "234567"
 
 @dataclass(frozen=True)
 class Identity:
-    """Somebody who can sign requests: an IAM user, or a session of a role.
+    """A principal that signs requests: an IAM user, or a session of a role.
 
     `name` is the plain name it was made with; `session_token` is None for users.
     """
@@ -123,7 +123,7 @@ class IdentityStore:
 
     def vend(self, principal: Identity, vended: Vended, expires_at: float) -> Credential:
         """Credentials of a session that a grant vends to `principal`."""
-        # Real tokens are this long, and have "+", "/" and "=" in them: whoever cuts or misquotes them should notice.
+        # Real tokens are this long, and have "+", "/" and "=" in them: a program that cuts them should fail.
         token = "IQoJb3JpZ2luX2Vj" + _base64(720) + "=="
         key = "ASIA" + _random(_LETTERS, 16)
         credential = Credential(key, _base64(40), token, principal, expires_at, vended)

@@ -6,21 +6,29 @@ import functools
 import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
-from .http_messages import AWS_DOMAINS, Request, text_of
+from .grants_api import InstanceLookup
+from .http_messages import AWS_DOMAINS, Breakage, Request, text_of
 from .service import DEFAULT_ACCOUNT, LocalAccessGrants
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# What botocore raises where a client gets no answer.
+_ERRORS: Mapping[Breakage | None, Callable[..., Exception]] = {
+    "reset": ConnectionClosedError,
+    "silent": ReadTimeoutError,
+    "refused": EndpointConnectionError,
+}
 
 # What moto puts into the environment while it is active.
 _MOTO_KEYS = ("FOOBARKEY", "FOOBARSECRET")
@@ -34,12 +42,15 @@ class MockAccessGrants:
     The credentials which the environment holds on entering, and moto's own fake ones, are the admin's.
     """
 
-    def __init__(self, account_id: str, region: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, account_id: str, region: str, clock: Callable[[], float], find_instance_by: InstanceLookup = "account"
+    ) -> None:
         self._options = (account_id, region, clock)
+        self._find_instance_by: InstanceLookup = find_instance_by
         self._active: list[tuple[Any, Any]] = []
 
     def __enter__(self) -> LocalAccessGrants:
-        access_grants = LocalAccessGrants(*self._options)
+        access_grants = LocalAccessGrants(*self._options, find_instance_by=self._find_instance_by)
         access_grants.accept_keys(*_MOTO_KEYS)
         key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
         if key and secret:
@@ -65,7 +76,7 @@ class MockAccessGrants:
 
         @functools.wraps(function)
         def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-            with MockAccessGrants(*self._options) as access_grants:
+            with MockAccessGrants(*self._options, self._find_instance_by) as access_grants:
                 if wants:
                     kwargs["access_grants"] = access_grants
                 return function(*args, **kwargs)
@@ -82,7 +93,11 @@ class MockAccessGrants:
 def mock_access_grants(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def mock_access_grants(
-    *, account_id: str = ..., region: str = ..., clock: Callable[[], float] = ...
+    *,
+    account_id: str = ...,
+    region: str = ...,
+    clock: Callable[[], float] = ...,
+    find_instance_by: InstanceLookup = ...,
 ) -> MockAccessGrants: ...
 def mock_access_grants(
     function: Callable[P, R] | None = None,
@@ -91,13 +106,14 @@ def mock_access_grants(
     account_id: str = DEFAULT_ACCOUNT,
     region: str = "us-east-1",
     clock: Callable[[], float] = time.time,
+    find_instance_by: InstanceLookup = "account",
 ) -> MockAccessGrants | Callable[P, R]:
     """Answer boto3's requests in process and enforce the grants: `with mock_access_grants() as grants:`.
 
     Also a decorator, with or without parentheses. See `MockAccessGrants` for what it does and `LocalAccessGrants` for
     the options.
     """
-    mock = MockAccessGrants(account_id, region, clock)
+    mock = MockAccessGrants(account_id, region, clock, find_instance_by)
     return mock if function is None else mock(function)
 
 
@@ -117,9 +133,9 @@ class _Interceptor:
         response = self._access_grants.handle(request)
         if response is None:
             return self._pass_on(_rewound(prepared, body))
-        if response.broken == "reset":
-            raise ConnectionClosedError(endpoint_url=prepared.url)
-        end = len(response.body) // 2 if response.broken else None
+        if response.broken in _ERRORS:
+            raise _ERRORS[response.broken](endpoint_url=prepared.url)
+        end = len(response.body) // 2 if response.broken == "cut off" else None
         return response.status, response.headers, response.body[:end]
 
 

@@ -1,63 +1,192 @@
-"""The way to moto, which keeps the buckets and objects."""
+"""moto, which keeps the buckets and objects."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
-from moto.core.base_backend import BackendDict
+from moto.core.base_backend import AccountSpecificBackend, BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.common_models import BaseModel
 from moto.core.model_instances import reset_model_data
 from moto.core.models import botocore_stubber
 from moto.iam.access_control import PermissionResult
-from moto.s3.models import s3_backends
+from moto.s3.models import FakeKey, FakeMultipart, S3BackendDict, s3_backends
 
 from .http_messages import Request, Response, bucket_and_key, copy_source
 
-# What says who signed: moto need not see it, and takes some of it for parameters of its own.
+# The signature's parameters. moto does not need them, and takes some for parameters of its own.
 _SIGNING_PARAMETERS = frozenset({"awsaccesskeyid", "signature", "expires"})
 _FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Where a bucket is and whose."""
+    """A bucket: its region and the account that owns it."""
 
     name: str
     region: str
     account_id: str
 
 
-def find_bucket(name: str) -> Bucket | None:
-    """The bucket of this name."""
-    known = s3_backends.bucket_accounts.get(name)
-    if known is None:
-        return None
-    partition, account_id = known
-    found = s3_backends[account_id][partition].buckets.get(name)
-    return None if found is None else Bucket(name, found.region_name, account_id)
+class MotoBackend:
+    """moto, as one local service uses it.
 
-
-def is_public(bucket: Bucket, key: str) -> bool:
-    """Whether anybody may read this object: by its ACL, the bucket's ACL, or the bucket's policy."""
-    partition, _ = s3_backends.bucket_accounts[bucket.name]
-    found = s3_backends[bucket.account_id][partition].buckets[bucket.name]
-    permission = found.get_permission("s3:GetObject", f"arn:aws:s3:::{bucket.name}/{key}")
-    if permission != PermissionResult.PERMITTED:
-        stored = found.keys.get(key)
-        acl = getattr(stored, "acl", None)
-        return bool(acl is not None and acl.public_read)
-    return True
-
-
-def send_s3(request: Request, account_id: str, region: str, signed: bool = True) -> Response:
-    """Have moto carry out an S3 request that has been found to be in order.
-
-    However bucket and key were written, moto gets them in one form, so that what was checked is what is done.
+    With `private`, what moto keeps for this service is its own, so that two servers of one process don't see each
+    other's buckets. Without, it is what moto keeps for the process: `mock_aws` empties it, and tests may look into it.
     """
+
+    def __init__(self, private: bool = False) -> None:
+        self._state = _PrivateState() if private else None
+
+    def find_bucket(self, name: str) -> Bucket | None:
+        """The bucket of this name."""
+        stored = self._stored_bucket(name)
+        return None if stored is None else Bucket(name, stored.region_name, stored.account_id)
+
+    def is_public(self, bucket: Bucket, key: str) -> bool:
+        """Whether everybody may read this object: by its ACL, the bucket's ACL, or the bucket's policy."""
+        stored = self._stored_bucket(bucket.name)
+        if stored is None:
+            return False
+        permission = stored.get_permission("s3:GetObject", f"arn:aws:s3:::{bucket.name}/{key}")
+        if permission == PermissionResult.PERMITTED:
+            return True
+        acl = getattr(stored.keys.get(key), "acl", None)
+        return bool(acl is not None and acl.public_read)
+
+    def send_s3(self, request: Request, account_id: str, region: str, signed: bool = True) -> Response:
+        """Have moto carry out an S3 request that has been checked.
+
+        However bucket and key were written, moto gets them in one form, so that what was checked is what is done.
+        """
+        method, url, headers = _s3_message(request, account_id, region, signed)
+        return self.send(method, url, headers, request.body) or Response(501)
+
+    def send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Response | None:
+        """Have moto carry out any request; None if it does not know the address."""
+        carried = HTTPHeaders()
+        for name, value in headers.items():
+            carried[name] = value
+        prepared = AWSPreparedRequest(method=method, url=url, headers=carried, body=body, stream_output=False)
+        with self._selected():
+            # The class's own method: `mock_access_grants` replaces the instance's by one that leads back here.
+            answer: Any = BotocoreStubber.process_request(botocore_stubber, prepared)
+        if answer is None:
+            return None
+        status, answered, content = answer
+        content = content.encode() if isinstance(content, str) else bytes(content)
+        return Response(int(status), {str(name): str(value) for name, value in dict(answered).items()}, content)
+
+    def reset(self) -> None:
+        """Forget every bucket and all else moto holds for this service."""
+        if self._state is None:
+            BackendDict.reset()
+            reset_model_data()
+        else:
+            self._state.reset()
+
+    def _stored_bucket(self, name: str) -> Any:
+        with self._selected():
+            owner = s3_backends.bucket_accounts.get(name)
+            if owner is None:
+                return None
+            partition, account_id = owner
+            return s3_backends[account_id][partition].buckets.get(name)
+
+    @contextmanager
+    def _selected(self) -> Iterator[None]:
+        token = _selected_state.set(self._state)
+        try:
+            yield
+        finally:
+            _selected_state.reset(token)
+
+
+class _PrivateState:
+    """What moto keeps for one service, by moto's service and account; and the owners of the buckets."""
+
+    def __init__(self) -> None:
+        self.bucket_accounts: dict[str, tuple[str, str]] = {}
+        self._accounts: dict[tuple[str, str], AccountSpecificBackend[Any]] = {}
+        self._models: list[Any] = []
+        self._lock = Lock()
+
+    def account(self, shared: BackendDict[Any], account_id: str) -> AccountSpecificBackend[Any]:
+        """This service's counterpart of `shared[account_id]`."""
+        key = (shared.service_name, account_id)
+        with self._lock:
+            if key not in self._accounts:
+                self._accounts[key] = AccountSpecificBackend(
+                    shared.service_name,
+                    account_id,
+                    shared.backend,
+                    shared._use_boto3_regions,
+                    shared._additional_regions,
+                )
+            return self._accounts[key]
+
+    def add(self, model: Any) -> None:
+        """Remember an object of moto's, if it has a file that is to be closed."""
+        if isinstance(model, (FakeKey, FakeMultipart)):
+            self._models.append(model)
+
+    def reset(self) -> None:
+        """Forget everything, and close the files."""
+        for model in self._models:
+            model.dispose()
+        self._models.clear()
+        self._accounts.clear()
+        self.bucket_accounts.clear()
+
+
+_selected_state: ContextVar[_PrivateState | None] = ContextVar("access_grants_moto_state", default=None)
+_shared_account = BackendDict.__getitem__
+_make_shared_model = BaseModel.__new__
+
+
+def _account(self: BackendDict[Any], account_id: str) -> AccountSpecificBackend[Any]:
+    state = _selected_state.get()
+    return _shared_account(self, account_id) if state is None else state.account(self, account_id)
+
+
+def _make_model(cls: type[Any], *args: Any, **kwargs: Any) -> Any:
+    state = _selected_state.get()
+    if state is None:
+        return _make_shared_model(cls, *args, **kwargs)
+    # moto lists every model on its class, and closes the files of all that are listed there when it is reset.
+    model = super(BaseModel, cls).__new__(cls)
+    state.add(model)
+    return model
+
+
+class _BucketAccounts:
+    """`S3BackendDict.bucket_accounts`: the selected service's own, else the process's."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        state = _selected_state.get()
+        return instance.__dict__["bucket_accounts"] if state is None else state.bucket_accounts
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__["bucket_accounts"] = value
+
+
+# moto's code reaches its state through globals that many of its modules have imported by name, so the look-up in them
+# is what can be redirected. Outside `_selected()` everything stays moto's own.
+setattr(BackendDict, "__getitem__", _account)  # noqa: B010
+setattr(BaseModel, "__new__", _make_model)  # noqa: B010
+setattr(S3BackendDict, "bucket_accounts", _BucketAccounts())  # noqa: B010
+
+
+def _s3_message(request: Request, account_id: str, region: str, signed: bool) -> tuple[str, str, dict[str, str]]:
+    """Method, URL and headers of this request in the one form that moto gets."""
     bucket, key = bucket_and_key(request)
     path = "/" if bucket is None else "/" + quote(bucket) + ("" if key is None else "/" + quote(key, safe="/~"))
     items = [item for item in request.query.split("&") if item and not _is_signing(item.partition("=")[0])]
@@ -76,28 +205,7 @@ def send_s3(request: Request, account_id: str, region: str, signed: bool = True)
     if signed:
         headers["authorization"] = f"AWS4-HMAC-SHA256 Credential=CHECKED/20000101/{region}/s3/aws4_request"
     url = f"https://s3.{region}.amazonaws.com{path}" + ("?" + "&".join(items) if items else "")
-    return send(request.method, url, headers, request.body) or Response(501)
-
-
-def send(method: str, url: str, headers: dict[str, str], body: bytes) -> Response | None:
-    """Have moto carry out any request; None if it does not know the address."""
-    carried = HTTPHeaders()
-    for name, value in headers.items():
-        carried[name] = value
-    prepared = AWSPreparedRequest(method=method, url=url, headers=carried, body=body, stream_output=False)
-    # The class's own method, as the instance's may be replaced by the very gate that is asking.
-    answer: Any = BotocoreStubber.process_request(botocore_stubber, prepared)
-    if answer is None:
-        return None
-    status, answered, content = answer
-    content = content.encode() if isinstance(content, str) else bytes(content)
-    return Response(int(status), {str(name): str(value) for name, value in dict(answered).items()}, content)
-
-
-def reset() -> None:
-    """Forget every bucket and all else moto holds."""
-    BackendDict.reset()
-    reset_model_data()
+    return request.method, url, headers
 
 
 def _is_signing(name: str) -> bool:

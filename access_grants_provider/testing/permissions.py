@@ -1,4 +1,4 @@
-"""Who may do what: permissions of identities, and of the sessions that grants vend."""
+"""Permissions of identities, and of the sessions that grants vend."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WRITE_ACTIONS = frozenset(
 )
 ACTIONS = {"READ": READ_ACTIONS, "WRITE": WRITE_ACTIONS, "READWRITE": READ_ACTIONS | WRITE_ACTIONS}
 
-# What everybody may do until somebody forbids it.
+# What every identity may do unless a test forbids it.
 API_ACTIONS = frozenset(
     (
         "s3:GetDataAccess",
@@ -69,11 +69,6 @@ class Permissions:
         """Let this identity do everything in its account."""
         with self._lock:
             self._admins.add(identity.arn)
-
-    def is_admin(self, identity: Identity) -> bool:
-        """Whether this identity may do everything in its account."""
-        with self._lock:
-            return identity.arn in self._admins
 
     def allow(self, identity: Identity, scope: Scope, permission: str) -> None:
         """S3 data permission of the identity's own."""

@@ -1,4 +1,4 @@
-"""What the local service was asked, for tests to look at."""
+"""The requests that the local service got, for tests to look at."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROVIDER_USER_AGENT = "access-grants-provider"
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """One request that was answered.
+    """One request that was answered, or left without an answer by a fault (`status` 0).
 
     `service` is "s3", "s3control" or "sts". `signer` names the identity whose key signed, or is "grant" for a
     session that a grant vended; `principal` names the identity behind it in both cases. Both are None where the key

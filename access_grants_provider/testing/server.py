@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from threading import Thread
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
-from . import moto_backend
 from .dispatch import claim_of, service_of
+from .grants_api import InstanceLookup
 from .http_messages import AWS_DOMAINS, LOCAL_DOMAIN, Request, Response
 from .http_server import HttpServer
 from .identities import Identity
+from .moto_backend import MotoBackend
 from .service import DEFAULT_ACCOUNT, LocalAccessGrants
 
 
 class AccessGrantsServer(LocalAccessGrants):
     """S3, S3 Access Grants and STS at one HTTP address. A context manager.
 
-    `port` 0 takes a free one; the address is in `url`. moto's buckets belong to the process, so they are emptied
-    on start and on stop, and two servers running at once in one process share them. Clients of a `session()` need
-    `endpoint_url=server.url`; `client()` sees to that.
+    `port` 0 takes a free one; the address is in `url`. Each server has buckets of its own, which are emptied when it
+    starts and when it stops. Clients of a `session()` need `endpoint_url=server.url`; `client()` passes it.
     """
 
     def __init__(
@@ -31,11 +31,13 @@ class AccessGrantsServer(LocalAccessGrants):
         account_id: str = DEFAULT_ACCOUNT,
         region: str = "us-east-1",
         clock: Callable[[], float] = time.time,
+        *,
+        find_instance_by: InstanceLookup = "account",
     ) -> None:
-        super().__init__(account_id, region, clock)
+        super().__init__(account_id, region, clock, find_instance_by=find_instance_by)
         self._address = (host, port)
         self._server: HttpServer | None = None
-        self._thread: Thread | None = None
+        self._closed: list[HttpServer] = []
 
     @property
     def url(self) -> str:
@@ -45,30 +47,44 @@ class AccessGrantsServer(LocalAccessGrants):
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}"
 
-    def _endpoint_url(self) -> str | None:
-        return self.url
-
     def start(self) -> AccessGrantsServer:
         """Begin to serve."""
         if self._server is not None:
             raise RuntimeError("The server is running already")
-        moto_backend.reset()
-        self._server = HttpServer(self._address, self._handle_http)
-        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self._moto.reset()
+        self._listen(self._address)
         return self
 
     def stop(self) -> None:
         """Let held requests go, hang up, and forget all buckets."""
-        if self._server is None or self._thread is None:
+        if self._server is None:
             return
         self.heal()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.hang_up()
-        self._server.server_close()
-        self._server = self._thread = None
-        moto_backend.reset()
+        self._server.close()
+        for server in {self._server, *self._closed}:
+            server.server_close()
+        self._server = None
+        self._closed.clear()
+        self._moto.reset()
+
+    @contextmanager
+    def refuse_connections(self) -> Iterator[None]:
+        """Hang up and refuse every connection in the `with` statement, as a server that is down does.
+
+        Buckets, grants and `url` stay.
+        """
+        if self._server is None:
+            raise RuntimeError("The server is not running")
+        closed = self._server
+        # A thread of it may hold a request until `heal()`, so `stop()` waits for its threads, and nothing here does.
+        self._closed.append(closed)
+        closed.close()
+        try:
+            yield
+        finally:
+            if self._server is closed:
+                host, port = closed.server_address[:2]
+                self._listen((str(host), port))
 
     def __enter__(self) -> AccessGrantsServer:
         return self.start()
@@ -92,7 +108,7 @@ class AccessGrantsServer(LocalAccessGrants):
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
             "S3_ACCESS_GRANTS_ENDPOINT_URL": self.url,
-            # botocore puts the account id before this host. A name which nobody can resolve is sent to the proxy.
+            # botocore puts the account id before this host. A name that does not resolve goes to the proxy.
             "AWS_ENDPOINT_URL_S3_CONTROL": f"http://{LOCAL_DOMAIN}",
             "HTTP_PROXY": self.url,
             "http_proxy": self.url,
@@ -106,26 +122,35 @@ class AccessGrantsServer(LocalAccessGrants):
             variables["AWS_SESSION_TOKEN"] = identity.session_token
         return variables
 
+    def _endpoint_url(self) -> str | None:
+        return self.url
+
+    def _make_backend(self) -> MotoBackend:
+        return MotoBackend(private=True)
+
+    def _listen(self, address: tuple[str, int]) -> None:
+        self._server = HttpServer(address, self._handle_http)
+        self._server.serve()
+
     def _handle_http(self, request: Request, proxied: bool) -> Response:
         if proxied and not self._is_ours(request.hostname):
             text = f"The local S3 Access Grants are no proxy for {request.hostname}.\n"
             return Response(502, {"Content-Type": "text/plain"}, text.encode())
-        return self.handle(request) or _other_service(request)
+        return self.handle(request) or self._other_service(request)
 
     def _is_ours(self, hostname: str) -> bool:
         own = (self._address[0], "127.0.0.1", "localhost", LOCAL_DOMAIN)
         return hostname in own or hostname.endswith((f".{LOCAL_DOMAIN}", ".localhost", ".127.0.0.1", *AWS_DOMAINS))
 
-
-def _other_service(request: Request) -> Response:
-    """moto's answer, where it has one: for the rest of S3 Control and STS, and for its other services."""
-    claim = claim_of(request)
-    service, region = service_of(request), (claim.region if claim else None) or "us-east-1"
-    host = f"{service}.{region}.amazonaws.com"
-    if "x-amz-account-id" in request.headers:
-        host = f"{request.header('x-amz-account-id')}.s3-control.{region}.amazonaws.com"
-    query = f"?{request.query}" if request.query else ""
-    headers = {name: value for name, value in request.headers.items() if name != "transfer-encoding"}
-    headers.update({"host": host, "content-length": str(len(request.body))})
-    answer = moto_backend.send(request.method, f"https://{host}{request.path}{query}", headers, request.body)
-    return answer or Response(404, {"Content-Type": "text/plain"}, b"Nothing here knows this address.\n")
+    def _other_service(self, request: Request) -> Response:
+        """moto's answer, where it has one: for the rest of S3 Control and STS, and for its other services."""
+        claim = claim_of(request)
+        service, region = service_of(request), (claim.region if claim else None) or "us-east-1"
+        host = f"{service}.{region}.amazonaws.com"
+        if "x-amz-account-id" in request.headers:
+            host = f"{request.header('x-amz-account-id')}.s3-control.{region}.amazonaws.com"
+        query = f"?{request.query}" if request.query else ""
+        headers = {name: value for name, value in request.headers.items() if name != "transfer-encoding"}
+        headers.update({"host": host, "content-length": str(len(request.body))})
+        answer = self._moto.send(request.method, f"https://{host}{request.path}{query}", headers, request.body)
+        return answer or Response(404, {"Content-Type": "text/plain"}, b"Nothing here knows this address.\n")

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 import boto3
 
-from . import moto_backend
 from .administration import Parameters
 from .clients import make_client, make_session
-from .controls import Observation
-from .dispatch import Gate
+from .controls import Controls
+from .dispatch import Dispatcher
 from .errors import Refusal
-from .grants_api import AccessGrantsApi
+from .grants_api import CALLER_ACTIONS, AccessGrantsApi, InstanceLookup
 from .grants_state import Instance
 from .http_messages import Request, Response
 from .identities import Identity, IdentityStore
+from .moto_backend import MotoBackend
 from .permissions import ACTIONS, Permissions
-from .scopes import Scope, parse_scope
+from .scopes import parse_scope
 
 DEFAULT_ACCOUNT = "123456789012"
 
 
-class LocalAccessGrants(Observation):
+class LocalAccessGrants(Controls):
     """S3 Access Grants and an S3 which enforces them, on this machine.
 
     `account_id` (12 digits) owns the buckets and instances unless another is named, `region` is where they are
-    unless another is named. `clock` gives epoch seconds; expiry and the age of signatures are judged by it.
+    unless another is named. `clock` gives epoch seconds; it decides about expiry and the age of signatures.
+    `find_instance_by` is the rule of GetAccessGrantsInstanceForPrefix, see the property of that name.
 
-    Everything here may be called from any thread. What AWS would refuse is refused here with a ValueError that
-    carries AWS's words.
+    Every method may be called from any thread. What AWS would refuse raises ValueError with AWS's words.
     """
 
     def __init__(
@@ -40,6 +40,8 @@ class LocalAccessGrants(Observation):
         account_id: str = DEFAULT_ACCOUNT,
         region: str = "us-east-1",
         clock: Callable[[], float] = time.time,
+        *,
+        find_instance_by: InstanceLookup = "account",
     ) -> None:
         super().__init__()
         self.account_id = account_id
@@ -47,13 +49,17 @@ class LocalAccessGrants(Observation):
         self._clock = clock
         self._identities = IdentityStore(clock)
         self._permissions = Permissions()
-        self._api = AccessGrantsApi(self._identities, self._permissions, clock, _owner_of)
-        self._gate = Gate(self._identities, self._permissions, self._api, self._faults, self._recorder, clock)
+        self._moto = self._make_backend()
+        self._api = AccessGrantsApi(self._identities, self._permissions, clock, self._moto.find_bucket)
+        self.find_instance_by = find_instance_by
+        self._dispatcher = Dispatcher(
+            self._identities, self._permissions, self._api, self._faults, self._recorder, self._moto, clock
+        )
         self.admin = self.admin_of(account_id)
 
     def handle(self, request: Request) -> Response | None:
         """Answer a request; None if it is neither for S3 nor for what this service knows of S3 Control and STS."""
-        return self._gate.handle(request)
+        return self._dispatcher.handle(request)
 
     def session(self, identity: Identity | None = None) -> boto3.Session:
         """A boto3 session that signs as this identity, by default the admin."""
@@ -63,7 +69,7 @@ class LocalAccessGrants(Observation):
         """A boto3 client of this identity, by default the admin, that speaks to this service."""
         return make_client(self.session(identity), service, self._endpoint_url(), **kwargs)
 
-    # Who
+    # Identities
 
     def identity(self, name: str, account_id: str | None = None, session: bool = False) -> Identity:
         """The identity of this name, made on first use: an IAM user, or with `session` a session of the role `name`.
@@ -74,13 +80,13 @@ class LocalAccessGrants(Observation):
         return self._identities.get_or_create(name, account_id or self.account_id, session)
 
     def admin_of(self, account_id: str) -> Identity:
-        """Somebody who may do everything in this account."""
+        """An identity that may do everything in this account."""
         admin = self._identities.get_or_create("admin", account_id, session=False)
         self._permissions.make_admin(admin)
         return admin
 
     def accept_keys(self, access_key_id: str, secret_access_key: str) -> None:
-        """Let whoever signs with these keys be the admin, whatever session token comes along."""
+        """Accept these keys as the admin's, with any session token."""
         self._identities.accept(access_key_id, secret_access_key, self.admin)
 
     def rotate(self, identity: Identity, expire: bool = False) -> Identity:
@@ -93,7 +99,7 @@ class LocalAccessGrants(Observation):
 
     def allow(self, identity: Identity, scope: str, permission: str) -> None:
         """Give the identity READ, WRITE or READWRITE on `s3://bucket/prefix*` or an object, without any grant."""
-        self._permissions.allow(identity, _scope(scope), _permission(permission))
+        self._permissions.allow(identity, parse_scope(scope), _permission(permission))
 
     def forbid(self, identity: Identity, action: str) -> None:
         """Take the permission for an action (`"s3:GetDataAccess"`) away."""
@@ -103,7 +109,7 @@ class LocalAccessGrants(Observation):
         """Give the permission for an action (back), on every resource."""
         self._permissions.permit(identity, action)
 
-    # What
+    # Instances, buckets, locations and grants
 
     def instance(self, account_id: str | None = None, region: str | None = None) -> str:
         """The ARN of the Access Grants instance of this account and region, which is created if need be."""
@@ -114,23 +120,23 @@ class LocalAccessGrants(Observation):
     ) -> str:
         """Create an empty bucket; its name is returned."""
         region, account_id = region or self.region, account_id or self.account_id
-        place = f"<LocationConstraint>{region}</LocationConstraint>" if region != "us-east-1" else ""
-        body = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>" if place else ""
-        self._moto(Request("PUT", "https", "s3.amazonaws.com", f"/{name}", body=body.encode()), account_id, region)
+        constraint = f"<LocationConstraint>{region}</LocationConstraint>" if region != "us-east-1" else ""
+        body = f"<CreateBucketConfiguration>{constraint}</CreateBucketConfiguration>" if constraint else ""
+        self._send(Request("PUT", "https", "s3.amazonaws.com", f"/{name}", body=body.encode()), account_id, region)
         if versioned:
             body = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
             request = Request("PUT", "https", "s3.amazonaws.com", f"/{name}", "versioning", body=body.encode())
-            self._moto(request, account_id, region)
+            self._send(request, account_id, region)
         return name
 
     def put(self, uri: str, body: bytes | str) -> None:
-        """Store an object, past all permissions and records."""
+        """Store an object, without checks and without a record."""
         content = body.encode() if isinstance(body, str) else body
-        self._moto(_object_request("PUT", uri, content), *self._place(uri))
+        self._send(_object_request("PUT", uri, content), *self._owner_and_region(uri))
 
     def read(self, uri: str) -> bytes:
-        """The content of an object, past all permissions and records. Raises KeyError if there is none."""
-        return self._moto(_object_request("GET", uri), *self._place(uri)).body
+        """The content of an object, without checks and without a record. Raises KeyError if there is none."""
+        return self._send(_object_request("GET", uri), *self._owner_and_region(uri)).body
 
     def location(
         self,
@@ -145,11 +151,11 @@ class LocalAccessGrants(Observation):
         `denies` are scopes which the location's role may not touch: sessions of its grants get 403 there. A location
         that is registered already gets these `denies`.
         """
-        instance = self._instance(*self._whereabouts(scope, region, account_id))
+        instance = self._instance(*self._instance_key(scope, region, account_id))
         with self._api.lock:
             known = next((entry for entry in instance.locations.values() if entry.scope == scope), None)
             location_id = known.id if known else self._register(instance, scope, role)
-            instance.location(location_id).denies = tuple(_scope(text) for text in denies)
+            instance.location(location_id).denies = tuple(parse_scope(text) for text in denies)
         return location_id
 
     def grant(
@@ -169,9 +175,9 @@ class LocalAccessGrants(Observation):
         the registered location closest to it, else to the default location `s3://`. `role` is the name of the
         location's role, if it has to be created.
         """
-        instance = self._instance(*self._whereabouts(scope, region, account_id))
+        instance = self._instance(*self._instance_key(scope, region, account_id))
         is_object = not scope.endswith("*") if object_key is None else object_key
-        _scope(scope, is_object)
+        parse_scope(scope, is_object)
         with self._api.lock:
             around = [entry for entry in instance.locations.values() if scope.startswith(entry.reach)]
             location_id = (
@@ -204,11 +210,20 @@ class LocalAccessGrants(Observation):
                 return
         raise ValueError(f"There is no grant {grant_id!r}")
 
-    def share(self, account_id: str, region: str | None = None, owner: str | None = None) -> None:
-        """Let another account use the instance (a resource policy, as AWS RAM would write it)."""
+    def share(
+        self,
+        account_id: str,
+        region: str | None = None,
+        owner: str | None = None,
+        actions: Iterable[str] = CALLER_ACTIONS,
+    ) -> None:
+        """Let another account call these `actions` on the instance, by its resource policy.
+
+        By default all three that callers use, as AWS RAM would write it. `InstanceScope=ALL` reaches an instance only
+        where both GetDataAccess and ListCallerAccessGrants are shared.
+        """
         instance = self._instance(owner or self.account_id, region or self.region)
-        actions = ["s3:GetDataAccess", "s3:ListCallerAccessGrants", "s3:GetAccessGrantsInstanceForPrefix"]
-        instance.share(account_id, actions)
+        instance.share(account_id, list(actions))
 
     @property
     def lifetime(self) -> float | None:
@@ -219,7 +234,25 @@ class LocalAccessGrants(Observation):
     def lifetime(self, seconds: float | None) -> None:
         self._api.lifetime = seconds
 
-    # Behind the plain words
+    @property
+    def find_instance_by(self) -> InstanceLookup:
+        """How GetAccessGrantsInstanceForPrefix finds an instance, for AWS does not say which of the two it does.
+
+        `"account"`: the instance of the bucket's owner in the bucket's region, whatever its locations are. AWS's own
+        integration tests expect this. `"location"`: that instance, if one of its locations holds the prefix.
+        """
+        return self._api.find_instance_by
+
+    @find_instance_by.setter
+    def find_instance_by(self, lookup: InstanceLookup) -> None:
+        if lookup not in get_args(InstanceLookup):
+            raise ValueError(f"find_instance_by is 'account' or 'location', not {lookup!r}")
+        self._api.find_instance_by = lookup
+
+    # Internals
+
+    def _make_backend(self) -> MotoBackend:
+        return MotoBackend()
 
     def _endpoint_url(self) -> str | None:
         return None
@@ -245,34 +278,25 @@ class LocalAccessGrants(Observation):
         except Refusal as refusal:
             raise ValueError(str(refusal)) from refusal
 
-    def _whereabouts(self, scope: str, region: str | None, account_id: str | None) -> tuple[str, str]:
-        bucket = None if scope == "s3://" else moto_backend.find_bucket(_scope(scope).bucket)
+    def _instance_key(self, scope: str, region: str | None, account_id: str | None) -> tuple[str, str]:
+        bucket = None if scope == "s3://" else self._moto.find_bucket(parse_scope(scope).bucket)
         if bucket is not None:
             return account_id or bucket.account_id, region or bucket.region
         return account_id or self.account_id, region or self.region
 
-    def _place(self, uri: str) -> tuple[str, str]:
-        bucket = moto_backend.find_bucket(_scope(uri, True).bucket)
+    def _owner_and_region(self, uri: str) -> tuple[str, str]:
+        bucket = self._moto.find_bucket(parse_scope(uri, True).bucket)
         if bucket is None:
             raise KeyError(uri)
         return bucket.account_id, bucket.region
 
-    def _moto(self, request: Request, account_id: str, region: str) -> Response:
-        response = moto_backend.send_s3(request, account_id, region)
+    def _send(self, request: Request, account_id: str, region: str) -> Response:
+        response = self._moto.send_s3(request, account_id, region)
         if response.status == 404:
             raise KeyError(request.path)
         if response.status >= 300:
             raise ValueError(f"moto answered {response.status}: {response.body.decode(errors='replace')}")
         return response
-
-
-def _owner_of(bucket: str) -> str | None:
-    found = moto_backend.find_bucket(bucket)
-    return None if found is None else found.account_id
-
-
-def _scope(text: str, is_object: bool = False) -> Scope:
-    return parse_scope(text, is_object)
 
 
 def _permission(text: str) -> str:

@@ -39,7 +39,7 @@ _V2_SUBRESOURCES = frozenset(
 
 @dataclass(frozen=True)
 class Claim:
-    """Who a request says has signed it, when and for where. Nothing of it is proven before `verify`.
+    """The signer that a request names, with time and region. Nothing of it is proven before `verify`.
 
     `kind` is "v4", "v4-query", "v2" or "v2-query"; `expires` (epoch seconds) belongs to presigned URLs. `region` and
     `service` are empty in SigV2, which names neither.
@@ -96,7 +96,7 @@ def verify(
             "The difference between the request time and the current time is too large.",
         )
     if claim.service:
-        # An amz header outside the signature could be added by anybody on the way.
+        # An amz header outside the signature could have been added on the way.
         added = {name for name in request.headers if name.startswith("x-amz-")} - {"x-amz-content-sha256"}
         if not {"host", *added} <= set(claim.signed_headers):
             raise Refusal("AccessDenied", "There were headers present in the request which were not signed")

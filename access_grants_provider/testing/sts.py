@@ -14,7 +14,7 @@ _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
 def caller_identity(credential: Credential) -> dict[str, Any]:
-    """GetCallerIdentity's result for whoever holds this key."""
+    """GetCallerIdentity's result for the holder of this key."""
     if credential.vended is not None:
         user_id = "AROALOCALACCESSGRANT:access-grants"
         return {"Arn": credential.arn, "UserId": user_id, "Account": credential.vended.account_id}

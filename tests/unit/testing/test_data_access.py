@@ -7,12 +7,16 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.config import Config
+
+from access_grants_provider.testing import AccessGrantsServer, mock_access_grants
 
 ACCOUNT = "123456789012"
 OTHER = "222222222222"
 KNOWS_INSTANCE_SCOPE = "InstanceScope" in (
     botocore.session.Session().get_service_model("s3control").operation_model("GetDataAccess").input_shape.members
 )
+needs_instance_scope = pytest.mark.skipif(not KNOWS_INSTANCE_SCOPE, reason="botocore's model has no InstanceScope")
 
 
 def ask(grants: Any, identity: Any, target: str, permission: str = "READ", **options: Any) -> Any:
@@ -117,7 +121,7 @@ def test_durations(grants: Any, refused: Any) -> None:
     grants.grant(alice, "s3://sales/*", "READ")
     left = ask(grants, alice, "s3://sales/x", DurationSeconds=900)["Credentials"]["Expiration"]
     assert 890 < (left - datetime.now(timezone.utc)).total_seconds() <= 900
-    control = grants.client("s3control", alice, config=botocore.config.Config(parameter_validation=False))
+    control = grants.client("s3control", alice, config=Config(parameter_validation=False))
     for seconds in (899, 43201):
         with refused("InvalidRequest", "DurationSeconds"):
             control.get_data_access(
@@ -183,19 +187,60 @@ def test_callers_list_their_grants(either: Any) -> None:
     assert len(some) == 6
 
 
-def test_the_instance_of_a_prefix(either: Any, refused: Any) -> None:
-    alice = either.identity("alice")
-    control = either.client("s3control", alice)
+PREFIXES = ("s3://sales", "s3://sales/", "s3://sales*", "s3://sales/emea", "s3://sales/emea/x", "s3://sales/apac")
+
+
+def find_instance(control: Any, prefix: str, account_id: str = ACCOUNT) -> str:
+    answer = control.get_access_grants_instance_for_prefix(AccountId=account_id, S3Prefix=prefix)
+    return str(answer["AccessGrantsInstanceArn"])
+
+
+def test_an_instance_is_found_by_the_account_that_owns_the_bucket(either: Any, refused: Any) -> None:
+    control = either.client("s3control", either.identity("alice"))
+    for prefix in PREFIXES:
+        with refused("AccessGrantsInstanceNotExistsError"):
+            find_instance(control, prefix)
+    arn = either.instance()
+    assert [find_instance(control, prefix) for prefix in PREFIXES] == [arn] * len(PREFIXES)
     with refused("AccessGrantsInstanceNotExistsError"):
-        control.get_access_grants_instance_for_prefix(AccountId=ACCOUNT, S3Prefix="s3://sales/x")
+        find_instance(control, "s3://no-such-bucket/x")
+
+
+def test_an_instance_can_be_found_by_its_locations_instead(either: Any, refused: Any) -> None:
+    control = either.client("s3control", either.identity("alice"))
     arn = either.instance()
     either.location("s3://sales/emea*")
-    for prefix in ("s3://sales/emea", "s3://sales/emea/x", "s3://sales/emea/*"):
-        found = control.get_access_grants_instance_for_prefix(AccountId=ACCOUNT, S3Prefix=prefix)
-        assert found["AccessGrantsInstanceArn"] == arn
-    for prefix in ("s3://sales", "s3://sales/apac", "s3://no-such-bucket/x"):
+    either.find_instance_by = "location"
+    inside = ("s3://sales/emea", "s3://sales/emea/x", "s3://sales/emea/*")
+    assert [find_instance(control, prefix) for prefix in inside] == [arn] * 3
+    for prefix in ("s3://sales", "s3://sales*", "s3://sales/apac", "s3://no-such-bucket/x"):
         with refused("AccessGrantsInstanceNotExistsError"):
-            control.get_access_grants_instance_for_prefix(AccountId=ACCOUNT, S3Prefix=prefix)
+            find_instance(control, prefix)
+    either.location("s3://sales")
+    assert [find_instance(control, prefix) for prefix in PREFIXES] == [arn] * len(PREFIXES)
+
+
+@pytest.mark.parametrize("lookup", ["account", "location"])
+def test_an_instance_is_not_found_from_another_region_than_the_buckets(grants: Any, refused: Any, lookup: Any) -> None:
+    alice = grants.identity("alice")
+    grants.bucket("abroad", region="eu-west-1")
+    grants.instance()
+    grants.location("s3://", region="us-east-1")
+    arn = grants.instance(region="eu-west-1")
+    grants.location("s3://abroad")
+    grants.find_instance_by = lookup
+    with refused("AccessGrantsInstanceNotExistsError"):
+        find_instance(grants.client("s3control", alice), "s3://abroad/x")
+    assert find_instance(grants.client("s3control", alice, region_name="eu-west-1"), "s3://abroad/x") == arn
+
+
+def test_the_lookup_is_an_option(grants: Any) -> None:
+    assert grants.find_instance_by == "account"
+    with pytest.raises(ValueError, match="'account' or 'location', not 'bucket'"):
+        grants.find_instance_by = "bucket"
+    assert AccessGrantsServer(find_instance_by="location").find_instance_by == "location"
+    with mock_access_grants(find_instance_by="location") as other:
+        assert other.find_instance_by == "location"
 
 
 class TestTwoAccounts:
@@ -234,8 +279,8 @@ class TestTwoAccounts:
         with refused("AccessDenied", "no identity-based policy"):
             vend(grants, alice, "s3://foreign/*", "READ").list_objects_v2(Bucket="foreign")
 
-    @pytest.mark.skipif(not KNOWS_INSTANCE_SCOPE, reason="botocore's model has no InstanceScope")
-    def test_all_instances(self, grants: Any, eve: Any, refused: Any) -> None:
+    @needs_instance_scope
+    def test_instance_scope_all_reaches_instances_that_are_shared(self, grants: Any, eve: Any, refused: Any) -> None:
         control = grants.client("s3control", eve)
         question = {"AccountId": OTHER, "Target": "s3://sales/shared/x", "Permission": "READ"}
         with refused("AccessGrantsInstanceNotExistsError"):
@@ -249,3 +294,21 @@ class TestTwoAccounts:
         assert len(listed["CallerAccessGrantsList"]) == 1
         own = control.get_data_access(**{**question, "AccountId": ACCOUNT})
         assert "MatchedInstanceArn" not in own
+
+    @needs_instance_scope
+    @pytest.mark.parametrize("action", ["GetDataAccess", "ListCallerAccessGrants"])
+    def test_instance_scope_all_needs_both_actions_to_be_shared(
+        self, grants: Any, eve: Any, refused: Any, action: str
+    ) -> None:
+        grants.share(OTHER, actions=[f"s3:{action}", "s3:GetAccessGrantsInstanceForPrefix"])
+        control = grants.client("s3control", eve)
+        question = {"Target": "s3://sales/shared/x", "Permission": "READ"}
+        with refused("AccessGrantsInstanceNotExistsError"):
+            control.get_data_access(AccountId=OTHER, **question, InstanceScope="ALL")
+        with refused("AccessGrantsInstanceNotExistsError"):
+            control.list_caller_access_grants(AccountId=OTHER, InstanceScope="ALL")
+        # Under the account of the instance it is reached.
+        if action == "GetDataAccess":
+            control.get_data_access(AccountId=ACCOUNT, **question)
+        else:
+            assert control.list_caller_access_grants(AccountId=ACCOUNT)["CallerAccessGrantsList"]

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+)
 from botocore.parsers import ResponseParserError
+
+from access_grants_provider.testing import AccessGrantsServer
 
 pytestmark = pytest.mark.alice("READ s3://sales/*", objects={"s3://sales/x": b"x"})
 
@@ -120,6 +129,99 @@ def test_over_http_half_of_the_answer_comes_and_then_an_end_or_a_reset(server: A
     assert headers.startswith(b"HTTP/1.1 403")
     promised = int(headers.lower().partition(b"content-length: ")[2].split()[0])
     assert 0 < len(half) < promised
+
+
+@pytest.mark.parametrize(
+    ("fault", "in_process", "over_http"),
+    [
+        ("silence", ReadTimeoutError, ReadTimeoutError),
+        ("refuse_connection", EndpointConnectionError, ConnectionClosedError),
+    ],
+)
+def test_requests_are_left_without_an_answer(
+    either: Any, ask: Any, fault: str, in_process: type[Exception], over_http: type[Exception]
+) -> None:
+    getattr(either, fault)("GetCallerIdentity", times=2)
+    sts = either.client("sts", config=ONCE.merge(Config(read_timeout=0.2)))
+    for _ in range(2):
+        with pytest.raises(over_http if isinstance(either, AccessGrantsServer) else in_process):
+            sts.get_caller_identity()
+    sts.get_caller_identity()
+    assert [(one.operation, one.status, one.error_code) for one in either.requests] == [
+        ("GetCallerIdentity", 0, None),
+        ("GetCallerIdentity", 0, None),
+        ("GetCallerIdentity", 200, None),
+    ]
+
+
+@pytest.mark.parametrize("fault", ["silence", "refuse_connection"])
+def test_a_write_that_gets_no_answer_is_not_carried_out(either: Any, fault: str) -> None:
+    getattr(either, fault)("PutObject")
+    s3 = either.client("s3", config=ONCE.merge(Config(read_timeout=0.2)))
+    with pytest.raises((HTTPClientError, EndpointConnectionError)):
+        s3.put_object(Bucket="sales", Key="lost", Body=b"x")
+    with pytest.raises(KeyError):
+        either.read("s3://sales/lost")
+
+
+def test_a_silent_connection_ends_with_the_server(clock: Any) -> None:
+    threads = threading.active_count()
+    body = b"Action=GetCallerIdentity&Version=2011-06-15"
+    head = f"POST / HTTP/1.1\r\nHost: sts.amazonaws.com\r\nContent-Length: {len(body)}\r\n\r\n"
+    with AccessGrantsServer(clock=clock) as server:
+        server.silence("GetCallerIdentity")
+        connection = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10)
+        connection.sendall(head.encode() + body)
+        _wait_until(lambda: server.calls("GetCallerIdentity") == 1)
+    with connection:
+        assert connection.recv(1) == b""
+    assert threading.active_count() == threads
+
+
+def test_a_server_that_is_down_refuses_connections_and_comes_back_with_its_buckets(server: Any) -> None:
+    server.put("s3://sales/x", b"kept")
+    s3 = server.client("s3", config=ONCE)
+    s3.get_object(Bucket="sales", Key="x")["Body"].read()
+    url = server.url
+    with server.refuse_connections():
+        assert server.url == url
+        with pytest.raises(EndpointConnectionError):
+            s3.get_object(Bucket="sales", Key="x")
+    assert s3.get_object(Bucket="sales", Key="x")["Body"].read() == b"kept"
+
+
+def test_a_held_request_does_not_stop_a_server_from_refusing(server: Any) -> None:
+    sts = server.client("sts", config=ONCE)
+    with server.hold("GetCallerIdentity") as held:
+        waiting = threading.Thread(target=_expect_closed, args=(sts.get_caller_identity,))
+        waiting.start()
+        held.wait_for(1)
+        with server.refuse_connections():
+            waiting.join(10)
+            assert not waiting.is_alive()
+    sts.get_caller_identity()
+
+
+def test_a_server_may_be_stopped_while_it_refuses(clock: Any) -> None:
+    server = AccessGrantsServer(clock=clock).start()
+    with server.refuse_connections():
+        server.stop()
+    with pytest.raises(RuntimeError, match="not running"):
+        assert server.url
+    with pytest.raises(RuntimeError, match="not running"), server.refuse_connections():
+        pass
+
+
+def _wait_until(reached: Any) -> None:
+    end = time.monotonic() + 10
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def _expect_closed(call: Any) -> None:
+    with pytest.raises(ConnectionClosedError):
+        call()
 
 
 def test_delays(either: Any, ask: Any) -> None:
