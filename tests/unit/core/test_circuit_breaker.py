@@ -26,6 +26,7 @@ from .resolver_steps import (
     decide,
     end,
     exhaust,
+    find,
     finish,
     start,
     wanted,
@@ -167,3 +168,22 @@ def test_a_service_that_throttles_for_two_minutes_opens_the_circuit(
     assert resolution.outcome == "fallback"
     assert calls > 5
     assert end(decide(state, wanted("apac/x"), context)).outcome == "fallback"
+
+
+def test_a_request_that_can_do_nothing_without_credentials_calls_all_the_same(
+    state: CallerState, always: FlowContext, play: Play
+) -> None:
+    # credentials() has nobody to fall back on, so a remembered outage would be a failure that nobody looked for.
+    play(decide(state, REQUEST, always), (VEND, TIMED_OUT))
+    assert start(find(state, REQUEST, always, exact=True)) == VEND
+
+
+def test_what_is_remembered_holds_no_traceback(state: CallerState, always: FlowContext, play: Play) -> None:
+    # Its frames hold whatever the program held in the call: bodies, credentials.
+    play(decide(state, REQUEST, always), (VEND, TIMED_OUT))
+    outage = state.breaker(REQUEST.region)._outage
+    assert outage is not None
+    error: BaseException | None = outage.failure
+    while error is not None:
+        assert error.__traceback__ is None
+        error = error.__cause__ or error.__context__

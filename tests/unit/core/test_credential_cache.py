@@ -336,6 +336,21 @@ def test_what_is_stored_while_the_index_is_swept_is_found(make_stored: MakeStore
     assert interrupted_at_every_step(begin, swapped=True) > 20
 
 
+def test_what_renews_swept_credentials_is_found_at_the_next_renewal_at_the_latest(make_stored: MakeStored) -> None:
+    def begin() -> Any:
+        index, old, new, newer = PrefixIndex(), *(make_stored("READ", "s3://sales/a/*") for _ in range(3))
+        index.put("a/", old)
+
+        def check() -> None:
+            index.put("a/", newer)
+            assert index.longest("a/x") is newer
+
+        return lambda: index.put("a/", new), lambda: index.keep(lambda stored: stored is not old), check
+
+    interrupted_at_every_step(begin)
+    interrupted_at_every_step(begin, swapped=True)
+
+
 def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_stored: MakeStored) -> None:
     for change in ("put", "keep"):
 
@@ -358,6 +373,32 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
                 assert nearest.scope.key == {"keep": "a", "put": "a/b/"}[change]
 
             return lambda: found.append(index.longest("a/b/x")), changed, check
+
+        interrupted_at_every_step(begin)
+        interrupted_at_every_step(begin, swapped=True)
+
+
+@pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/a/*"])
+def test_dropping_and_adding_beside_a_sweep_raises_nothing(make_stored: MakeStored, clock: Clock, scope: str) -> None:
+    for change in ("drop", "add"):
+
+        def begin(change: str = change) -> Any:
+            cache, old = CredentialCache(LIMIT, clock.both), make_stored("READ", scope, seconds=-1)
+            new, other = make_stored("READ", scope), make_stored("READ", "s3://hr/*")
+            cache._sweep_at = clock.monotonic + 1
+            cache.add(old)
+
+            def sweep() -> None:
+                cache._sweep_at = 0.0
+                cache.add(other)
+
+            def check() -> None:
+                cache.add(new)
+                target = GrantScope("sales", "a/", True) if scope.endswith("*") else at("a")
+                assert cache.find("READ", target, clock()) is new
+                assert cache.find("READ", at("x", "hr"), clock()) is other
+
+            return (lambda: cache.drop(old)) if change == "drop" else (lambda: cache.add(new)), sweep, check
 
         interrupted_at_every_step(begin)
         interrupted_at_every_step(begin, swapped=True)

@@ -11,7 +11,7 @@ from access_grants_provider.core.caller_state import CallerState
 from access_grants_provider.core.flow_context import FlowContext
 from access_grants_provider.core.io_requests import BucketRegion, GrantPage, Pause, WaitFor
 from access_grants_provider.core.service_errors import UnreadableAnswer
-from access_grants_provider.exceptions import MalformedAnswer, NoInstance, ServiceFailure
+from access_grants_provider.exceptions import MalformedAnswer, NoInstance, ServiceFailure, Unreachable
 
 from .resolver_steps import (
     ARN,
@@ -265,6 +265,21 @@ def test_two_targets_without_an_instance_deny_nothing_else(
     assert type(denied.error) is NoInstance
     granted = play(decide(state, REQUEST, context), (WHERE, ARN), (VEND, reply()))
     assert granted.stored.account_id == OWNER
+
+
+def test_where_nobody_is_responsible_the_reason_says_where_and_for_what(
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, play: Play
+) -> None:
+    resolution = play(
+        decide(state, REQUEST, make_context(fallback="never")),
+        (WHO, CALLER),
+        (OWN, no_instance()),
+        (REGION, HERE),
+        (WHERE, no_instance()),
+    )
+    assert type(resolution.error) is NoInstance
+    assert str(REQUEST.target) in resolution.reason
+    assert HERE in resolution.reason
 
 
 def test_a_caller_that_may_not_look_up_has_its_own_instance_alone(
@@ -558,6 +573,20 @@ def test_a_request_that_waited_for_sts_in_vain_calls_it(state: CallerState, make
     start(first)
     start(second)
     assert resume(second, False) == WHO
+
+
+def test_a_failure_of_sts_is_shared_by_all_who_waited_and_names_each_one_s_own_target(
+    state: CallerState, make_context: MakeContext
+) -> None:
+    context = make_context()
+    first, second = decide(state, REQUEST, context), decide(state, wanted(bucket="hr"), context)
+    start(first)
+    start(second)
+    with pytest.raises(Unreachable, match="sts:GetCallerIdentity"):
+        resume(first, TIMED_OUT)
+    with pytest.raises(Unreachable, match="sts:GetCallerIdentity") as failed:
+        resume(second, True)
+    assert failed.value.target == "s3://hr/emea/q3.csv"
 
 
 def test_who_waits_for_sts_waits_on_while_it_is_throttled(
