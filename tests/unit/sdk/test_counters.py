@@ -53,3 +53,16 @@ def test_no_count_is_lost_among_threads() -> None:
         list(pool.map(work, range(THREADS)))
     stats = counters.stats()
     assert (stats.granted, stats.control_calls) == (THREADS * ADDED, THREADS * ADDED)
+
+
+@pytest.mark.usefixtures("_hasty_threads")
+def test_threads_that_read_at_once_read_the_same() -> None:
+    counters = Counters()
+    for _ in range(5):
+        counters.add["vended"]()
+
+    def read(_: int) -> set[Stats]:
+        return {counters.stats() for _ in range(ADDED)}
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert set().union(*pool.map(read, range(THREADS))) == {Stats(vended=5)}

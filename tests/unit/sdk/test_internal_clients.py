@@ -120,6 +120,13 @@ def test_clients_are_bounded(clients: Counted) -> None:
     assert len(clients._clients) == MAX_CLIENTS
 
 
+def test_the_client_used_longest_ago_goes_first(clients: Counted) -> None:
+    used = get(clients)
+    for number in range(2 * MAX_CLIENTS):
+        get(clients, region=f"region-{number}")
+        assert get(clients) is used
+
+
 def test_closed_clients_are_made_anew(clients: Counted) -> None:
     first = get(clients)
     clients.close()

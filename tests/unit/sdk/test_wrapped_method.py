@@ -110,6 +110,17 @@ def test_after_the_other_has_gone_it_works_again_and_can_be_taken_away(client: A
     assert owner.own is before
 
 
+def test_attached_again_below_another_it_changes_calls_once(client: Any) -> None:
+    wrapped = WrappedMethod(type(client), "own", doubling)
+    wrapped.attach()
+    lay_over(client)
+    wrapped.detach()
+    wrapped.attach()
+    assert client.own() == 102
+    wrapped.detach()
+    assert client.own() == 101
+
+
 def test_a_method_that_is_not_there_is_none_afterwards(client: Any) -> None:
     wrapped = WrappedMethod(type(client), "missing", doubling)
     wrapped.attach()
