@@ -400,13 +400,16 @@ def test_one_that_waited_for_two_stalled_calls_makes_its_own_whoever_else_makes_
     state: CallerState, context: FlowContext
 ) -> None:
     assert MAX_WAITS == 2
-    owner, first, second = (decide(state, REQUEST, context) for _ in range(3))
+    owner, first, second, third = (decide(state, REQUEST, context) for _ in range(4))
     start(owner)
-    start(first)
-    start(second)
+    for waiter in (first, second, third):
+        start(waiter)
     assert resume(first, False) == VEND
     assert isinstance(resume(second, False), WaitFor)
+    assert isinstance(resume(third, False), WaitFor)
+    # The second gives up on the first, and its call is now the one to wait for; the third has waited enough.
     assert resume(second, False) == VEND
+    assert resume(third, False) == VEND
 
 
 def test_waits_take_a_part_of_the_time_only(state: CallerState, make_context: MakeContext, clock: Clock) -> None:
