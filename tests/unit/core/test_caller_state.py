@@ -278,10 +278,10 @@ def test_denials_and_buckets_are_bounded(clock: Clock, monkeypatch: pytest.Monke
 
 
 def test_a_denial_that_comes_again_counts_as_the_newest() -> None:
-    denials = DenialCache(lambda: 2)
-    for key in ("a", "b", "a", "c"):
+    denials = DenialCache(lambda: 3)
+    for key in ("a", "b", "a", "c", "d"):
         denials.add("READ", at(key), denial())
-    assert [key for key in "abc" if denials.find("READ", at(key), 0)] == ["a", "c"]
+    assert [key for key in "abcd" if denials.find("READ", at(key), 0)] == ["a", "c", "d"]
 
 
 def test_denials_are_bounded_across_callers(states: CallerStates, monkeypatch: pytest.MonkeyPatch) -> None:

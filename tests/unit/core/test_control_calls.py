@@ -40,6 +40,7 @@ from .resolver_steps import (
     MakeContext,
     MakeError,
     MakeReply,
+    data_access,
     decide,
     exhaust,
     finish,
@@ -236,6 +237,17 @@ def test_what_throttling_costs_is_no_part_of_the_decision_s_time(
     assert made.budget.left() == pytest.approx(20)
 
 
+def test_a_request_that_may_go_without_a_grant_waits_no_longer_than_its_time(
+    state: CallerState, make_context: MakeContext, clock: Clock, slow_down: MakeError
+) -> None:
+    began = clock.monotonic
+    context = make_context(account_id=OWNER, fallback="always", timeout_seconds=20)
+    resolution, calls = exhaust(decide(state, REQUEST, context), clock, slow_down)
+    assert resolution.outcome == "fallback"
+    assert calls > 3
+    assert clock.monotonic - began <= 20
+
+
 def test_two_minutes_are_all_that_a_decision_pauses_for_however_many_calls_it_makes(
     make_context: MakeContext, clock: Clock, slow_down: MakeError
 ) -> None:
@@ -256,6 +268,23 @@ def test_who_waits_is_told_of_a_pause(make_context: MakeContext, clock: Clock, s
     pause = steps.throw(slow_down())
     assert isinstance(pause, Pause)
     assert mine.paused_until == clock.monotonic + pause.seconds
+
+
+def test_those_who_wait_for_a_decision_that_pauses_wait_on(
+    state: CallerState, make_context: MakeContext, clock: Clock, slow_down: MakeError, reply: MakeReply
+) -> None:
+    # Another call each would only add to the load.
+    context = make_context(account_id=OWNER, timeout_seconds=1, jitter=lambda seconds: 20 * seconds)
+    owner, waiter = decide(state, REQUEST, context), decide(state, REQUEST, context)
+    start(owner)
+    wait = start(waiter)
+    pause = owner.throw(slow_down())
+    for _ in range(int(pause.seconds / wait.seconds)):
+        clock.advance(wait.seconds)
+        assert isinstance(waiter.send(False), WaitFor)
+    assert owner.send(None).call == data_access(REQUEST)
+    stored = finish(owner, reply()).stored
+    assert finish(waiter, True).stored is stored
 
 
 # Waiting for somebody else's call.

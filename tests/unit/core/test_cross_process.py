@@ -10,6 +10,7 @@ from access_grants_provider.core.caller_state import CallerState
 from access_grants_provider.core.cross_process import load_shared
 from access_grants_provider.core.flow_context import FlowContext
 from access_grants_provider.core.io_requests import LoadShared, StoreShared
+from access_grants_provider.exceptions import Unreachable
 
 from .resolver_steps import (
     EMEA,
@@ -19,6 +20,7 @@ from .resolver_steps import (
     OWNER,
     REGION,
     REQUEST,
+    TIMED_OUT,
     VEND,
     MakeContext,
     MakeError,
@@ -133,3 +135,23 @@ def test_its_depth_tells_which_misses_wait_for_each_other(
 ) -> None:
     play(load_shared(state, REQUEST, disk, None), (LOAD, [make_stored("READ", "s3://sales/a/b/*")]))
     assert state.bucket("sales").folder_depths == {"READ": 2}
+
+
+def test_what_another_process_holds_serves_on_where_its_renewal_fails(
+    state: CallerState, disk: FlowContext, make_stored: MakeStored, play: Play, clock: Clock
+) -> None:
+    shared = make_stored(from_other_process=True)
+    clock.now = shared.advisory_refresh_at
+    resolution = play(decide(state, REQUEST, disk), (LOAD, [shared]), (VEND, TIMED_OUT))
+    assert (resolution.outcome, resolution.stored, resolution.source) == ("granted", shared, "cache")
+    # And not again and again: after half of the rest of its window.
+    assert end(decide(state, REQUEST, disk)).stored is shared
+
+
+def test_in_its_mandatory_window_it_does_not(
+    state: CallerState, disk: FlowContext, make_stored: MakeStored, play: Play, clock: Clock
+) -> None:
+    shared = make_stored(from_other_process=True)
+    clock.now = shared.mandatory_refresh_at
+    with pytest.raises(Unreachable):
+        play(decide(state, REQUEST, disk), (LOAD, [shared]), (VEND, TIMED_OUT))

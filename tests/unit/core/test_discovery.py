@@ -520,6 +520,23 @@ def test_a_region_that_can_not_be_found_out_leaves_the_denial_and_says_so(
     assert "whether bucket 'sales' is in another region could not be found out" in resolution.reason
 
 
+@pytest.mark.parametrize(
+    ("answer", "seconds"), [(TIMED_OUT, 30), (None, 300), (HERE, 300)], ids=["no answer", "no region", "a region"]
+)
+def test_a_look_up_that_failed_is_made_again_soon(
+    state: CallerState, context: FlowContext, no_grant: MakeError, permission_missing: MakeError, play: Play,
+    clock: Clock, answer: Any, seconds: float,
+) -> None:  # fmt: skip
+    # A lost packet must not deny a bucket of another region for five minutes.
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, answer), (LIST, permission_missing()))
+    clock.advance(seconds - 1)
+    play(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
+    clock.advance(1)
+    third = decide(state, wanted("third"), context)
+    start(third)
+    assert resume(third, no_grant()) == REGION
+
+
 # The caller's account.
 
 

@@ -231,8 +231,8 @@ class InternalClient:
             "https://123456789012.s3-control.eu-west-1.amazonaws.com/v1",
         ),
         (
-            "https://123456789012.vpce-1.s3-control.eu-west-1.vpce.amazonaws.com/v1",
-            "https://123456789012.vpce-1.s3-control.eu-west-1.vpce.amazonaws.com/v1",
+            "https://123456789012.control.vpce-1a2b-3c4d.s3.eu-west-1.vpce.amazonaws.com/v1",
+            "https://123456789012.control.vpce-1a2b-3c4d.s3.eu-west-1.vpce.amazonaws.com/v1",
         ),
         ("http://grants.example.com/v1", "http://grants.example.com/v1"),
         ("http://1234.example.com/v1", "http://1234.example.com/v1"),
