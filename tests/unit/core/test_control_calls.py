@@ -43,6 +43,7 @@ from .resolver_steps import (
     data_access,
     decide,
     exhaust,
+    find,
     finish,
     start,
 )
@@ -246,6 +247,16 @@ def test_a_request_that_may_go_without_a_grant_waits_no_longer_than_its_time(
     assert resolution.outcome == "fallback"
     assert calls > 3
     assert clock.monotonic - began <= 20
+
+
+def test_a_request_that_can_not_go_without_is_patient_whatever_the_fallback(
+    state: CallerState, make_context: MakeContext, clock: Clock, slow_down: MakeError
+) -> None:
+    began = clock.monotonic
+    context = make_context(account_id=OWNER, fallback="always", timeout_seconds=20)
+    error, _ = exhaust(find(state, REQUEST, context, exact=True), clock, slow_down)
+    assert "SlowDown" in str(error)
+    assert clock.monotonic - began == pytest.approx(THROTTLE_SECONDS)
 
 
 def test_two_minutes_are_all_that_a_decision_pauses_for_however_many_calls_it_makes(
