@@ -11,15 +11,24 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from access_grants_provider.core.caller_grants import caller_grants
-from access_grants_provider.core.caller_state import Denial, Memory, Store
+from access_grants_provider.core.caller_state import CallerState, CallerStates
+from access_grants_provider.core.clock import Clock
 from access_grants_provider.core.config import AccessGrantsConfig
-from access_grants_provider.core.credential_cache import Vended
-from access_grants_provider.core.discovery import vend
-from access_grants_provider.core.io_requests import Ask, BucketRegion, ListGrants, Rules, Vend
+from access_grants_provider.core.credential_cache import StoredCredentials
+from access_grants_provider.core.flow_context import FlowContext, PendingLog
+from access_grants_provider.core.io_requests import (
+    BucketRegion,
+    GetDataAccess,
+    GrantRequest,
+    ListGrants,
+    Pause,
+    TimedCall,
+)
+from access_grants_provider.core.resolver import Resolver
 from access_grants_provider.core.scopes import GrantScope
-from access_grants_provider.core.service_errors import UnreadableAnswer
+from access_grants_provider.core.service_errors import Denial, UnreadableAnswer
 from access_grants_provider.exceptions import AccessGrantsError, MalformedAnswer
-from access_grants_provider.sdk.api_calls import answer_of
+from access_grants_provider.sdk.api_calls import reply_of
 
 NOW = 1_800_000_000.0
 ACCOUNT = "111122223333"
@@ -61,12 +70,23 @@ entries = structure(
 pages = structure(CallerAccessGrantsList=st.none() | st.lists(entries, max_size=3), NextToken=st.none() | texts)
 
 
-def rules(privilege: Any = "Default") -> Rules:
-    return Rules(AccessGrantsConfig(account_id=ACCOUNT, privilege=privilege), lambda: NOW, lambda _: False)
+CLOCK = Clock(lambda: NOW, lambda: 1_000.0)
 
 
-def memory() -> Memory:
-    return Store("Default").memory(b"someone", "AKIA…WXYZ")
+def context(privilege: Any = "Default") -> FlowContext:
+    config = AccessGrantsConfig(account_id=ACCOUNT, privilege=privilege)
+    return FlowContext(config, CLOCK, lambda _: False, lambda _: 0.0, PendingLog())
+
+
+def state() -> CallerState:
+    return CallerStates("Default", CLOCK).get_or_create(b"someone", "AKIA…WXYZ")
+
+
+def find(remembered: CallerState, target: GrantScope, answers: dict[type, Any], privilege: Any = "Default") -> Any:
+    """Resolve a request with these answers; return credentials or a denial."""
+    request = GrantRequest("GetObject", "READ", target, "r")
+    found, _source = drive(Resolver(remembered, request, context(privilege)).find(), answers)
+    return found
 
 
 def drive(steps: Generator[Any, Any, Any], answers: dict[type, Any]) -> Any:
@@ -75,11 +95,13 @@ def drive(steps: Generator[Any, Any, Any], answers: dict[type, Any]) -> Any:
     try:
         step = next(steps)
         for _ in range(50):
-            reply = answers[type(step)]
+            assert not isinstance(step, Pause), "an answer that was read is no reason to call again"
+            assert isinstance(step, TimedCall)
+            reply = answers[type(step.call)]
             if isinstance(reply, list):
                 reply = reply.pop(0) if reply else {}
             try:
-                read = reply if isinstance(reply, Exception) else answer_of(step, reply)
+                read = reply if isinstance(reply, Exception) else reply_of(step.call, reply)
             except UnreadableAnswer as error:
                 read = error
             step = steps.throw(read) if isinstance(read, Exception) else steps.send(read)
@@ -103,21 +125,22 @@ def holds(scope: str, target: GrantScope) -> bool:
 @settings(max_examples=300)
 @given(vends, st.sampled_from(TARGETS), st.sampled_from(["Default", "Minimal"]))
 def test_a_vend_gives_credentials_for_its_target_or_our_error(answer: Any, target: GrantScope, privilege: Any) -> None:
-    remembered = memory()
+    remembered = state()
     try:
-        found = drive(vend(remembered, Ask("GetObject", "READ", target, "r"), rules(privilege), None), {Vend: answer})
+        found = find(remembered, target, {GetDataAccess: answer}, privilege)
     except MalformedAnswer:
         event("malformed")
         assert len(remembered.credentials) == 0, "a half-filled cache"
         return
     event("vended")
-    assert isinstance(found, Vended)
+    assert isinstance(found, StoredCredentials)
     matched = answer.get("MatchedGrantTarget")
     assert found.scope.covers(target)
     assert found.scope == target if privilege == "Minimal" or matched == str(target) else holds(matched, target)
     assert holds(str(found.scope), target) or found.scope == target
     assert found.expires_at > NOW
-    assert (found.signer.access_key, found.signer.secret_key, found.signer.token) == tuple(
+    keys = found.credentials
+    assert (keys.access_key, keys.secret_key, keys.token) == tuple(
         answer["Credentials"][name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")
     )
     assert list(remembered.credentials) == [found]
@@ -136,37 +159,35 @@ class Refusal:
 @settings(max_examples=200)
 @given(st.lists(pages, max_size=4), st.sampled_from(TARGETS))
 def test_a_list_of_grants_refuses_nothing_that_it_grants(answers: list[Any], target: GrantScope) -> None:
-    remembered, other = memory(), GrantScope("b", "elsewhere", False)
-    given_out = [dict(one) for one in answers]
-    found = drive(
-        vend(remembered, Ask("GetObject", "READ", other, "r"), rules(), None),
-        {Vend: Refusal(), BucketRegion: {}, ListGrants: list(given_out)},
-    )
+    remembered, other = state(), GrantScope("b", "elsewhere", False)
+    given_out = [dict(answer) for answer in answers]
+    found = find(remembered, other, {GetDataAccess: Refusal(), BucketRegion: {}, ListGrants: list(given_out)})
     assert isinstance(found, Denial)
     read = given_out[: next((n for n, one in enumerate(given_out, 1) if one.get("NextToken") is None), len(given_out))]
-    lists = [one.get("CallerAccessGrantsList") for one in read]
+    lists = [answer.get("CallerAccessGrantsList") for answer in read]
     granted = any(
         entry.get("Permission") in ("READ", "READWRITE") and holds(str(entry.get("GrantScope")), target)
-        for one in lists
-        for entry in one or []
+        for entries in lists
+        for entry in entries or []
     )
-    denial = remembered.denial("READ", target, NOW)
+    denial = remembered.instance_denial(ACCOUNT, "r", "READ", target, CLOCK.monotonic())
+    event("denied" if denial else "not denied")
     if granted or None in lists or not lists:
         assert denial is None
-    assert remembered.denial("READ", other, NOW) is found
+    assert remembered.denials.find("READ", other, CLOCK.monotonic()) is found
 
 
 @settings(max_examples=200)
 @given(st.lists(pages, max_size=4), st.none() | st.sampled_from(TARGETS))
 def test_the_grants_of_the_caller_are_listed_or_our_error(answers: list[Any], target: GrantScope | None) -> None:
-    left, remembered = list(answers), memory()
+    left, remembered = list(answers), state()
     begun = time.monotonic()
     try:
-        for one in caller_grants(
-            lambda steps: drive(steps, {ListGrants: left, BucketRegion: {}}), remembered, target, "r", rules()
+        for grant in caller_grants(
+            lambda steps: drive(steps, {ListGrants: left, BucketRegion: {}}), remembered, target, "r", context()
         ):
-            assert isinstance(one.scope, str)
-            assert target is None or GrantScope.parse(one.scope).bucket == target.bucket
+            assert isinstance(grant.scope, str)
+            assert target is None or GrantScope.parse(grant.scope).bucket == target.bucket
     except AccessGrantsError as error:
         assert isinstance(error, MalformedAnswer)  # noqa: PT017  an error is one of two right endings
     assert time.monotonic() - begun < 60

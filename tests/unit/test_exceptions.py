@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -48,7 +49,7 @@ def test_the_tree_is_complete() -> None:
 @pytest.mark.parametrize("kind", DENIALS)
 def test_a_denial_is_a_403_of_s3(kind: type[AccessDenied]) -> None:
     with pytest.raises(ClientError) as caught:
-        raise kind("no grant gives READ", "GetObject")
+        raise kind("no grant gives READ", operation="GetObject")
     assert caught.value.response["Error"] == {"Code": "AccessDenied", "Message": "no grant gives READ"}
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     assert caught.value.operation_name == "GetObject"
@@ -56,20 +57,69 @@ def test_a_denial_is_a_403_of_s3(kind: type[AccessDenied]) -> None:
     assert "GetObject" in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", DENIALS)
-@pytest.mark.parametrize("copied", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
-def test_a_denial_comes_back_whole_from_another_process(kind: type[AccessDenied], copied: object) -> None:
-    error = kind("no grant", "GetObject")
-    again = copied(error)  # type: ignore[operator]
-    assert type(again) is kind
-    assert (again.response, again.operation_name, str(again)) == (error.response, error.operation_name, str(error))
+FACTS = {
+    "operation": "GetObject",
+    "target": "s3://sales/x",
+    "permission": "READ",
+    "account_id": "444455556666",
+    "region": "eu-west-1",
+    "caller": "AKIA…WXYZ",
+}
 
 
-@pytest.mark.parametrize("kind", [one for one in TREE if one not in DENIALS])
-def test_a_failure_comes_back_whole_from_another_process(kind: type[AccessGrantsError]) -> None:
-    again = pickle.loads(pickle.dumps(kind("it broke")))
+@pytest.mark.parametrize("kind", TREE)
+def test_every_error_carries_its_facts_and_what_to_do(kind: type[AccessGrantsError]) -> None:
+    error = kind("it broke", hint="Mend it", **FACTS)
+    assert {name: getattr(error, name) for name in exceptions.FACTS} == FACTS
+    assert (error.message, error.hint) == ("it broke", "Mend it")
+    assert str(error).endswith("it broke. Mend it")
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_what_is_not_known_is_none(kind: type[AccessGrantsError]) -> None:
+    error = kind("it broke", operation="GetObject")
+    assert [getattr(error, name) for name in exceptions.FACTS] == ["GetObject", None, None, None, None, None]
+    assert error.hint is None
+    assert str(error).endswith("it broke")
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_a_misspelt_fact_is_refused(kind: type[AccessGrantsError]) -> None:
+    with pytest.raises(TypeError, match="no fact bucket"):
+        kind("it broke", operation="GetObject", bucket="sales")
+
+
+@pytest.mark.parametrize("kind", TREE)
+@pytest.mark.parametrize(
+    "copied",
+    [*(lambda error, p=p: pickle.loads(pickle.dumps(error, p)) for p in range(6)), copy.copy, copy.deepcopy],
+)
+def test_an_error_comes_back_whole_from_another_process(kind: type[AccessGrantsError], copied: Any) -> None:
+    error = kind("it broke", hint="Mend it", **FACTS)
+    again = copied(error)
     assert type(again) is kind
-    assert str(again) == "it broke"
+    assert str(again) == str(error)
+    assert (again.message, again.hint) == (error.message, error.hint)
+    assert {name: getattr(again, name) for name in exceptions.FACTS} == FACTS
+    if isinstance(error, AccessDenied):
+        assert (again.response, again.operation_name) == (error.response, error.operation_name)
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_the_same_error_again_is_a_new_one_with_the_same_cause_and_facts(kind: type[AccessGrantsError]) -> None:
+    cause = ValueError("below")
+    try:
+        raise kind("it broke", hint="Mend it", **FACTS) from cause
+    except AccessGrantsError as raised:
+        error = raised
+    again = error.again("two requests waited", target="s3://sales/y")
+    assert again is not error
+    assert type(again) is kind
+    assert (again.message, again.hint) == ("it broke (two requests waited)", "Mend it")
+    assert {name: getattr(again, name) for name in exceptions.FACTS} == {**FACTS, "target": "s3://sales/y"}
+    assert error.target == "s3://sales/x"
+    assert again.__cause__ is cause
+    assert again.__traceback__ is None
 
 
 def test_a_failure_is_not_taken_for_a_denial() -> None:

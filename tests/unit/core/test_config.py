@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pickle
 from typing import Any
 
 import pytest
 
-from access_grants_provider.core.config import NAMES, AccessGrantsConfig, load
+from access_grants_provider.core.config import NAMES, AccessGrantsConfig, load, misspelt_settings
 from access_grants_provider.exceptions import ConfigurationError
 
 
@@ -22,6 +23,7 @@ DEFAULTS = {
     "privilege": "Default",
     "audit_context": None,
     "endpoint_url": None,
+    "timeout_seconds": 20.0,
     "cache": "memory",
     "on_decision": None,
 }
@@ -40,7 +42,11 @@ GOOD: list[tuple[str, Any]] = [
     ("endpoint_url", "https://vpce-1.s3-control.eu-west-1.vpce.amazonaws.com"),
     ("endpoint_url", "http://127.0.0.1:5000"),
     ("endpoint_url", "http://[::1]:5000/"),
+    ("timeout_seconds", 1),
+    ("timeout_seconds", 0.5 + 1),
+    ("timeout_seconds", 300),
     ("cache", "memory"),
+    ("cache", "disk"),
 ]
 
 FALLBACKS = "one of 'denied', 'always', 'never'"
@@ -48,6 +54,8 @@ PRIVILEGES = "one of 'Default', 'Minimal'"
 DIGITS = "a text of 12 digits"
 SECONDS = "a whole number of seconds from 900 to 43200"
 CONTEXT = "a text of 1 to 2048 characters"
+TIMEOUT = "a number of seconds from 1 to 300"
+LISTENER = "a callable that takes one Decision, and no coroutine function"
 URL = "a URL such as 'https://host' or 'http://host:port'"
 
 BAD_TEXTS = [
@@ -72,10 +80,27 @@ BAD_TEXTS = [
     ("endpoint_url", "http://host:port", URL),
     ("endpoint_url", "http://host:99999", URL),
     ("endpoint_url", "http://[::1", URL),
+    ("timeout_seconds", "0", TIMEOUT),
+    ("timeout_seconds", "0.99", TIMEOUT),
+    ("timeout_seconds", "301", TIMEOUT),
+    ("timeout_seconds", "1e1", TIMEOUT),
+    ("timeout_seconds", "nan", TIMEOUT),
+    ("timeout_seconds", "inf", TIMEOUT),
+    ("timeout_seconds", "20s", TIMEOUT),
     ("cache", "tape", "one of 'memory', 'disk'"),
 ]
+NUMBERS = ("duration_seconds", "timeout_seconds")
+
+
+async def on_decision_later(decision: object) -> None: ...
+
+
+class Later:
+    async def __call__(self, decision: object) -> None: ...
+
+
 BAD_ARGUMENTS: list[tuple[str, Any, str]] = [
-    *((name, value, allowed) for name, value, allowed in BAD_TEXTS if name != "duration_seconds"),
+    *((name, value, allowed) for name, value, allowed in BAD_TEXTS if name not in NUMBERS),
     ("fallback", None, FALLBACKS),
     ("fallback", ["never"], FALLBACKS),
     ("fallback", True, FALLBACKS),
@@ -93,7 +118,19 @@ BAD_ARGUMENTS: list[tuple[str, Any, str]] = [
     ("endpoint_url", "", URL),
     ("endpoint_url", 5000, URL),
     ("cache", None, "one of 'memory', 'disk'"),
-    ("on_decision", "print", "a callable that takes one Decision"),
+    ("timeout_seconds", 0, TIMEOUT),
+    ("timeout_seconds", 300.5, TIMEOUT),
+    ("timeout_seconds", "20", TIMEOUT),
+    ("timeout_seconds", True, TIMEOUT),
+    ("timeout_seconds", None, TIMEOUT),
+    ("timeout_seconds", float("nan"), TIMEOUT),
+    ("timeout_seconds", float("inf"), TIMEOUT),
+    ("on_decision", "print", LISTENER),
+    # Nothing would await what it returns.
+    ("on_decision", on_decision_later, LISTENER),
+    ("on_decision", functools.partial(on_decision_later), LISTENER),
+    ("on_decision", Later(), LISTENER),
+    ("on_decision", Later().__call__, LISTENER),
 ]
 
 
@@ -150,7 +187,11 @@ def test_a_bad_variable_is_named_with_its_value_and_what_is_allowed(name: str, t
     with pytest.raises(ConfigurationError) as error:
         loaded(environ={as_variable(name): text})
     where = as_variable(name)
-    value = text if not (name == "duration_seconds" and text.isascii() and text.isdigit()) else int(text)
+    value: Any = text
+    if name == "duration_seconds" and text.isascii() and text.isdigit():
+        value = int(text)
+    elif name == "timeout_seconds" and text.replace(".", "").isdigit():
+        value = float(text)
     assert str(error.value) == f"{where}: {name}={value!r} is not allowed; it must be {allowed}"
 
 
@@ -169,7 +210,7 @@ def test_a_bad_line_of_the_profile_is_named_with_its_value_and_what_is_allowed(
 def test_an_unknown_argument_is_named_with_the_options_there_are() -> None:
     with pytest.raises(ConfigurationError) as error:
         loaded({"falback": "never"})
-    assert "falback='never'" in str(error.value)
+    assert "falback='never'; did you mean 'fallback'?" in str(error.value)
     assert all(name in str(error.value) for name in NAMES)
 
 
@@ -188,7 +229,8 @@ def test_an_unknown_option_of_the_configuration_is_a_configuration_error() -> No
 def test_an_unknown_option_elsewhere_is_named_with_where_it_stands(sources: dict[str, Any], where: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         loaded(**sources)
-    assert str(error.value).startswith(f"{where}: unknown option 'falback'; the options are fallback, account_id")
+    assert str(error.value).startswith(f"{where}: unknown option 'falback'; did you mean 'fallback'?")
+    assert "The options are fallback, account_id" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +243,7 @@ def test_an_unknown_option_elsewhere_is_named_with_where_it_stands(sources: dict
 def test_a_callable_can_not_be_written_down(sources: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as error:
         loaded(**sources)
-    assert "on_decision" not in str(error.value).partition("the options are")[2]
+    assert "on_decision" not in str(error.value).partition("The options are")[2]
 
 
 def test_a_section_that_is_not_nested_is_explained() -> None:
@@ -242,6 +284,58 @@ def test_a_given_configuration_replaces_environment_and_profile() -> None:
 def test_a_configuration_of_another_kind_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="is not an AccessGrantsConfig"):
         loaded(config={"fallback": "never"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fallback", "raises", "continues"), [("denied", False, False), ("always", False, True), ("never", True, False)]
+)
+def test_what_a_fallback_means_is_said_in_one_place(fallback: Any, raises: bool, continues: bool) -> None:
+    config = AccessGrantsConfig(fallback=fallback)
+    assert (config.raises_on_denial, config.continues_on_failure) == (raises, continues)
+
+
+@pytest.mark.parametrize("listener", [print, lambda decision: None, functools.partial(print), [].append, None])
+def test_whatever_can_be_called_may_be_told_of_decisions(listener: Any) -> None:
+    assert AccessGrantsConfig(on_decision=listener).on_decision is listener
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("S3_ACCESS_GRANT_FALLBACK", "S3_ACCESS_GRANTS_FALLBACK"),
+        ("S3_ACCESS_GRANTSFALLBACK", "S3_ACCESS_GRANTS_FALLBACK"),
+        ("S3_ACCESS_GRANT_CACHE_FOLDER", "S3_ACCESS_GRANTS_CACHE_FOLDER"),
+        ("S3_ACCESS_GRANT_TIMEOUT", "S3_ACCESS_GRANTS_TIMEOUT_SECONDS"),
+    ],
+)
+def test_a_variable_with_a_misspelt_prefix_is_named_with_the_right_one(variable: str, meant: str) -> None:
+    (sentence,) = misspelt_settings({variable: "never"}, {})
+    assert sentence == f"The environment variable {variable} is not read; did you mean {meant!r}?"
+    # The value may be somebody's secret.
+    assert "never" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("s3_access_grants_fallback", "an indented line 'fallback = …'"),
+        ("s3_access_grant_fallback", "an indented line for each option"),
+        ("s3_access_grants_colour", "an indented line for each option"),
+    ],
+)
+def test_a_key_of_the_profile_beside_the_section_is_named_with_the_line_to_write(key: str, line: str) -> None:
+    (sentence,) = misspelt_settings({}, {key: "never", "region": "eu-west-1"})
+    assert sentence == f"The key {key} of the AWS profile is not read. Write {line} below 's3_access_grants ='"
+
+
+def test_what_is_spelt_right_or_meant_for_others_is_not_named() -> None:
+    environ = {
+        "S3_ACCESS_GRANTS_FALLBACK": "never",
+        "S3_ACCESS_GRANTS_CACHE_FOLDER": "/x",
+        "S3_ENDPOINT": "x",
+        "AWS_REGION": "x",
+    }
+    assert misspelt_settings(environ, {"s3_access_grants": {"fallback": "never"}, "s3": {}, "region": "x"}) == []
 
 
 def test_a_configuration_is_frozen_and_a_value() -> None:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from access_grants_provider.core.credential_cache import CredentialCache, PrefixIndex, Vended
+from access_grants_provider.core.credential_cache import CredentialCache, PrefixIndex, StoredCredentials
 from access_grants_provider.core.scopes import GrantScope, Permission
 
-MakeVended = Callable[..., Vended]
+from .interruption import interrupted_at_every_step
+
+if TYPE_CHECKING:
+    from ..conftest import Clock
+
+MakeStored = Callable[..., StoredCredentials]
 LIMIT = 32
+# When the fixtures vend.
+NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-def cache() -> CredentialCache:
-    return CredentialCache(LIMIT)
+def cache(clock: Clock) -> CredentialCache:
+    return CredentialCache(LIMIT, clock.both)
 
 
 def at(key: str, bucket: str = "sales") -> GrantScope:
@@ -39,17 +49,17 @@ def below(prefix: str, bucket: str = "sales") -> GrantScope:
     ],
 )
 def test_the_windows_are_botocore_s_and_shrink_with_the_life(
-    make_vended: MakeVended, clock: Callable[[], float], life: float, advisory: float, mandatory: float
+    make_stored: MakeStored, clock: Clock, life: float, advisory: float, mandatory: float
 ) -> None:
-    vended = make_vended(seconds=life)
-    assert vended.expires_at == clock() + life
-    assert vended.expires_at - vended.refresh_at == pytest.approx(advisory)
-    assert vended.expires_at - vended.renew_at == pytest.approx(mandatory)
-    assert clock() < vended.refresh_at < vended.renew_at < vended.expires_at
+    stored = make_stored(seconds=life)
+    assert stored.expires_at == clock() + life
+    assert stored.expires_at - stored.advisory_refresh_at == pytest.approx(advisory)
+    assert stored.expires_at - stored.mandatory_refresh_at == pytest.approx(mandatory)
+    assert clock() < stored.advisory_refresh_at < stored.mandatory_refresh_at < stored.expires_at
 
 
 def test_nothing_is_found_in_an_empty_cache(cache: CredentialCache) -> None:
-    assert cache.find("READ", at("a")) is None
+    assert cache.find("READ", at("a"), NOW) is None
     assert len(cache) == 0
 
 
@@ -63,12 +73,12 @@ def test_nothing_is_found_in_an_empty_cache(cache: CredentialCache) -> None:
     ],
 )
 def test_a_credential_is_found_for_what_its_scope_holds(
-    cache: CredentialCache, make_vended: MakeVended, scope: str, found: list[GrantScope], not_found: list[GrantScope]
+    cache: CredentialCache, make_stored: MakeStored, scope: str, found: list[GrantScope], not_found: list[GrantScope]
 ) -> None:
-    vended = make_vended("READ", scope)
-    cache.add(vended, 0)
-    assert [cache.find("READ", target) for target in found] == [vended] * len(found)
-    assert [cache.find("READ", target) for target in not_found] == [None] * len(not_found)
+    stored = make_stored("READ", scope)
+    cache.add(stored)
+    assert [cache.find("READ", target, NOW) for target in found] == [stored] * len(found)
+    assert [cache.find("READ", target, NOW) for target in not_found] == [None] * len(not_found)
 
 
 @pytest.mark.parametrize(
@@ -77,130 +87,360 @@ def test_a_credential_is_found_for_what_its_scope_holds(
 )
 @pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/*"])
 def test_a_credential_is_found_for_what_its_permission_serves(
-    cache: CredentialCache, make_vended: MakeVended, held: Permission, serves: list[Permission], scope: str
+    cache: CredentialCache, make_stored: MakeStored, held: Permission, serves: list[Permission], scope: str
 ) -> None:
-    cache.add(make_vended(held, scope), 0)
+    cache.add(make_stored(held, scope))
     asked: list[Permission] = ["READ", "WRITE", "READWRITE"]
-    assert [one for one in asked if cache.find(one, at("a"))] == serves
+    assert [one for one in asked if cache.find(one, at("a"), NOW)] == serves
 
 
-def test_the_nearest_scope_comes_first(cache: CredentialCache, make_vended: MakeVended) -> None:
+def test_the_nearest_scope_comes_first(cache: CredentialCache, make_stored: MakeStored) -> None:
     scopes = ["s3://sales/*", "s3://sales/a*", "s3://sales/a/*", "s3://sales/a/b/*", "s3://sales/a/b/c"]
-    held = [make_vended("READ", scope) for scope in scopes]
-    for vended in held:
-        cache.add(vended, 0)
+    held = [make_stored("READ", scope) for scope in scopes]
+    for stored in held:
+        cache.add(stored)
     targets = [at("b"), at("ab"), at("a/x"), at("a/b/x"), at("a/b/c")]
-    assert [cache.find("READ", target) for target in targets] == held
-    assert cache.find("READ", below("a/b/c")) is held[3]
+    assert [cache.find("READ", target, NOW) for target in targets] == held
+    assert cache.find("READ", below("a/b/c"), NOW) is held[3]
 
 
-def test_the_permission_asked_for_comes_before_readwrite(cache: CredentialCache, make_vended: MakeVended) -> None:
-    both, read = make_vended("READWRITE", "s3://sales/a"), make_vended("READ", "s3://sales/*")
-    cache.add(both, 0)
-    assert cache.find("READ", at("a")) is both
-    cache.add(read, 0)
-    assert cache.find("READ", at("a")) is read
-    assert cache.find("WRITE", at("a")) is both
+def test_the_permission_asked_for_comes_before_readwrite(cache: CredentialCache, make_stored: MakeStored) -> None:
+    both, read = make_stored("READWRITE", "s3://sales/a"), make_stored("READ", "s3://sales/*")
+    cache.add(both)
+    assert cache.find("READ", at("a"), NOW) is both
+    cache.add(read)
+    assert cache.find("READ", at("a"), NOW) is read
+    assert cache.find("WRITE", at("a"), NOW) is both
 
 
 @pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/a*"])
 def test_a_newer_credential_of_the_same_scope_takes_the_place(
-    cache: CredentialCache, make_vended: MakeVended, scope: str
+    cache: CredentialCache, make_stored: MakeStored, scope: str
 ) -> None:
-    old, new = make_vended("READ", scope), make_vended("READ", scope)
-    cache.add(old, 0)
-    cache.add(new, 0)
-    assert cache.find("READ", at("a")) is new
+    old, new = make_stored("READ", scope), make_stored("READ", scope)
+    cache.add(old)
+    cache.add(new)
+    assert cache.find("READ", at("a"), NOW) is new
     assert len(cache) == 1
 
 
 @pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/a*"])
-def test_drop_drops_exactly_that_record(cache: CredentialCache, make_vended: MakeVended, scope: str) -> None:
-    old, new, wider = make_vended("READ", scope), make_vended("READ", scope), make_vended("READ", "s3://sales/*")
-    for vended in (wider, old, new):
-        cache.add(vended, 0)
+def test_drop_drops_exactly_that_record(cache: CredentialCache, make_stored: MakeStored, scope: str) -> None:
+    old, new, wider = make_stored("READ", scope), make_stored("READ", scope), make_stored("READ", "s3://sales/*")
+    for stored in (wider, old, new):
+        cache.add(stored)
     cache.drop(old)
-    assert cache.find("READ", at("a")) is new
+    assert cache.find("READ", at("a"), NOW) is new
     cache.drop(new)
-    assert cache.find("READ", at("a")) is wider
+    assert cache.find("READ", at("a"), NOW) is wider
     cache.drop(new)
     assert len(cache) == 1
 
 
-def test_an_object_and_a_prefix_of_one_name_are_two_records(cache: CredentialCache, make_vended: MakeVended) -> None:
-    exact, prefix = make_vended("READ", "s3://sales/a"), make_vended("READ", "s3://sales/a*")
-    cache.add(exact, 0)
-    cache.add(prefix, 0)
+def test_an_object_and_a_prefix_of_one_name_are_two_records(cache: CredentialCache, make_stored: MakeStored) -> None:
+    exact, prefix = make_stored("READ", "s3://sales/a"), make_stored("READ", "s3://sales/a*")
+    cache.add(exact)
+    cache.add(prefix)
     assert len(cache) == 2
     cache.drop(exact)
-    assert cache.find("READ", at("a")) is prefix
+    assert cache.find("READ", at("a"), NOW) is prefix
 
 
-def test_it_never_holds_more_than_its_limit(
-    cache: CredentialCache, make_vended: MakeVended, clock: Callable[[], float]
-) -> None:
+def test_it_never_holds_more_than_its_limit(cache: CredentialCache, make_stored: MakeStored, clock: Clock) -> None:
     for number in range(10 * LIMIT):
-        cache.add(make_vended("READ", f"s3://sales/{number}{'*' * (number % 2)}"), clock())
+        cache.add(make_stored("READ", f"s3://sales/{number}{'*' * (number % 2)}"))
         assert len(cache) == len(list(cache)) <= LIMIT
     assert len(cache) > LIMIT // 2
 
 
-def test_the_least_recently_used_goes_first(
-    cache: CredentialCache, make_vended: MakeVended, clock: Callable[[], float]
-) -> None:
-    held = [make_vended("READ", f"s3://sales/{number}") for number in range(LIMIT)]
-    for number, vended in enumerate(held):
-        vended.used_at = clock() + (number + 5) % LIMIT
-        cache.add(vended, clock())
-    cache.add(make_vended("READ", "s3://sales/new"), clock())
-    gone = [number for number in range(LIMIT) if cache.find("READ", at(str(number))) is None]
+def test_the_least_recently_used_goes_first(cache: CredentialCache, make_stored: MakeStored, clock: Clock) -> None:
+    held = [make_stored("READ", f"s3://sales/{number}") for number in range(LIMIT)]
+    for number, stored in enumerate(held):
+        stored.used_at = clock() + (number + 5) % LIMIT
+        cache.add(stored)
+    cache.add(make_stored("READ", "s3://sales/new"))
+    gone = [number for number in range(LIMIT) if cache.find("READ", at(str(number)), NOW) is None]
     by_use = sorted(range(LIMIT), key=lambda number: held[number].used_at)
     assert gone
     assert sorted(gone) == sorted(by_use[: len(gone)])
 
 
-def test_the_newest_stays_even_where_it_was_used_least_recently(
-    make_vended: MakeVended, clock: Callable[[], float]
-) -> None:
-    cache = CredentialCache(1)
-    old, new = make_vended("READ", "s3://sales/old"), make_vended("READ", "s3://sales/new")
+def test_the_newest_stays_even_where_it_was_used_least_recently(make_stored: MakeStored, clock: Clock) -> None:
+    cache = CredentialCache(1, clock.both)
+    old, new = make_stored("READ", "s3://sales/old"), make_stored("READ", "s3://sales/new")
     new.used_at = clock() - 1000
-    cache.add(old, clock())
-    cache.add(new, clock())
+    cache.add(old)
+    cache.add(new)
     assert list(cache) == [new]
 
 
 def test_what_has_expired_goes_before_what_is_used(
-    cache: CredentialCache, make_vended: MakeVended, clock: Callable[[], float]
+    cache: CredentialCache, make_stored: MakeStored, clock: Clock
 ) -> None:
-    expired = make_vended("READ", "s3://sales/expired*", seconds=60)
+    expired = make_stored("READ", "s3://sales/expired*", seconds=60)
     expired.used_at = clock() + 1_000
-    cache.add(expired, clock())
-    living = [make_vended("READ", f"s3://sales/{number}") for number in range(LIMIT)]
-    for vended in living:
-        cache.add(vended, clock() + 120)
+    cache.add(expired)
+    clock.advance(120)
+    living = [make_stored("READ", f"s3://sales/{number}") for number in range(LIMIT)]
+    for stored in living:
+        cache.add(stored)
     assert set(cache) == set(living)
 
 
 def test_what_has_expired_goes_in_time_though_there_is_room(
-    cache: CredentialCache, make_vended: MakeVended, clock: Callable[[], float]
+    cache: CredentialCache, make_stored: MakeStored, clock: Clock
 ) -> None:
-    cache.add(make_vended("READ", "s3://sales/expired*", seconds=60), clock())
-    living = make_vended("READ", "s3://sales/a")
-    cache.add(living, clock() + 301)
+    cache.add(make_stored("READ", "s3://sales/expired*", seconds=60))
+    clock.advance(299)
+    first = make_stored("READ", "s3://sales/a")
+    cache.add(first)
+    assert len(cache) == 2
+    clock.advance(1)
+    second = make_stored("READ", "s3://sales/b")
+    cache.add(second)
+    assert list(cache) == [first, second]
+
+
+def test_the_sweep_comes_in_time_though_the_clock_is_set_back(
+    cache: CredentialCache, make_stored: MakeStored, clock: Clock
+) -> None:
+    clock.set_back(8 * 3600)
+    cache.add(make_stored("READ", "s3://sales/expired*", seconds=60))
+    clock.advance(300)
+    living = make_stored("READ", "s3://sales/a")
+    cache.add(living)
     assert list(cache) == [living]
 
 
-def test_the_record_shows_no_signer(make_vended: MakeVended) -> None:
-    vended = make_vended()
-    assert repr(vended.signer) not in repr(vended)
-    assert "signer" not in repr(vended)
+def test_credentials_of_the_past_go_by_the_wall_s_clock(
+    cache: CredentialCache, make_stored: MakeStored, clock: Clock
+) -> None:
+    stored = make_stored("READ", "s3://sales/*", seconds=3600)
+    cache.add(stored)
+    clock.set_back(8 * 3600)
+    assert cache.get_fresh("READ", at("a"), clock()) is stored
+    clock.now = stored.advisory_refresh_at
+    assert cache.get_fresh("READ", at("a"), clock()) is None
 
 
-def test_a_longest_prefix_is_found_among_names_that_sort_between(make_vended: MakeVended) -> None:
+def test_fresh_credentials_are_handed_out_until_their_advisory_window(
+    cache: CredentialCache, make_stored: MakeStored
+) -> None:
+    stored = make_stored("READ", "s3://sales/emea/*")
+    cache.add(stored)
+    just_before = stored.advisory_refresh_at - 0.001
+    assert cache.get_fresh("READ", at("emea/x"), just_before) is stored
+    assert stored.used_at == just_before
+    assert cache.get_fresh("READ", at("emea/x"), stored.advisory_refresh_at) is None
+    assert cache.get_fresh("READ", at("emea/x"), stored.expires_at) is None
+    assert cache.get_fresh("READ", at("apac/x"), just_before) is None
+    assert cache.get_fresh("WRITE", at("emea/x"), just_before) is None
+    assert stored.used_at == just_before
+
+
+@pytest.mark.parametrize(
+    ("stale", "other"),
+    [
+        (("READ", "s3://sales/a"), ("READ", "s3://sales/*")),
+        (("READ", "s3://sales/*"), ("READWRITE", "s3://sales/*")),
+        (("READ", "s3://sales/a"), ("READWRITE", "s3://sales/a")),
+    ],
+)
+def test_what_is_in_its_mandatory_window_comes_last(
+    cache: CredentialCache, make_stored: MakeStored, stale: Any, other: Any
+) -> None:
+    nearest, farther = make_stored(*stale, seconds=900), make_stored(*other, seconds=3600)
+    cache.add(nearest)
+    assert cache.find("READ", at("a"), nearest.mandatory_refresh_at) is nearest
+    cache.add(farther)
+    assert cache.find("READ", at("a"), nearest.mandatory_refresh_at - 1) is nearest
+    assert cache.find("READ", at("a"), nearest.mandatory_refresh_at) is farther
+    # Where nothing else serves, the nearest again.
+    assert cache.find("READ", at("a"), farther.expires_at) is nearest
+
+
+def test_credentials_are_valid_for_as_long_as_they_live(make_stored: MakeStored, clock: Clock) -> None:
+    stored = make_stored(seconds=3600)
+    assert stored.is_valid_for(3600, clock())
+    assert not stored.is_valid_for(3601, clock())
+
+
+def test_what_no_credentials_live_for_is_not_asked_for_again_until_the_renewal(
+    make_stored: MakeStored, clock: Clock
+) -> None:
+    stored = make_stored(seconds=3600, unmet_lifetime=43_200)
+    assert stored.is_valid_for(43_200, stored.advisory_refresh_at - 1)
+    assert not stored.is_valid_for(43_200, stored.advisory_refresh_at)
+    assert not stored.is_valid_for(43_201, clock())
+
+
+def test_the_record_shows_no_credentials(make_stored: MakeStored) -> None:
+    stored = make_stored()
+    assert repr(stored.credentials) not in repr(stored)
+    assert str(stored.scope) in repr(stored)
+
+
+def test_the_exact_record_is_found_by_scope_and_permission(cache: CredentialCache, make_stored: MakeStored) -> None:
+    prefix, key = make_stored("READ", "s3://sales/a*"), make_stored("WRITE", "s3://sales/a")
+    cache.add(prefix)
+    cache.add(key)
+    assert cache.exact("READ", below("a")) is prefix
+    assert cache.exact("WRITE", at("a")) is key
+    assert cache.exact("READ", below("ab")) is None
+    assert cache.exact("WRITE", below("a")) is None
+    assert cache.exact("READ", at("a")) is None
+
+
+def test_a_longest_prefix_is_found_among_names_that_sort_between(make_stored: MakeStored) -> None:
     index = PrefixIndex()
     for name in ["", "a", "a/", "a/b", "a/b!", "a/b/", "a/b/a", "a/b/b/z", "a/c", "b"]:
-        index.put(name, make_vended("READ", f"s3://sales/{name}*"))
+        index.put(name, make_stored("READ", f"s3://sales/{name}*"))
     found = {key: index.longest(key) for key in ("a/b/c", "a/b/a1", "a/b/b", "a/bb", "a0", "c", "")}
     expected = {"a/b/c": "a/b/", "a/b/a1": "a/b/a", "a/b/b": "a/b/", "a/bb": "a/b", "a0": "a", "c": "", "": ""}
     assert {key: one.scope.key for key, one in found.items() if one is not None} == expected
+
+
+def test_what_was_removed_is_not_found_and_a_shorter_prefix_is(make_stored: MakeStored) -> None:
+    index = PrefixIndex()
+    for name in ("", "a/", "a/b/"):
+        index.put(name, make_stored("READ", f"s3://sales/{name}*"))
+    index.remove("a/b/")
+    index.remove("never there")
+    nearest = index.longest("a/b/c")
+    assert nearest is not None
+    assert nearest.scope.key == "a/"
+    index.keep(lambda stored: stored.scope.key == "")
+    nearest = index.longest("a/b/c")
+    assert nearest is not None
+    assert nearest.scope.key == ""
+    assert len(index) == 1
+
+
+# What races cost. There is no lock, so another thread, a signal handler or a `__del__` may come in at each step.
+
+
+def test_what_is_stored_while_the_index_is_swept_is_found(make_stored: MakeStored) -> None:
+    def begin() -> Any:
+        index, old, new = PrefixIndex(), make_stored("READ", "s3://sales/z*"), make_stored("READ", "s3://sales/a/*")
+        index.put("b/", make_stored("READ", "s3://sales/b/*"))
+        index.put("z", old)
+
+        def check() -> None:
+            assert index.longest("a/x") is new
+            assert index.longest("z") is None
+            assert index.longest("b/x") is not None
+
+        return lambda: index.put("a/", new), lambda: index.keep(lambda stored: stored is not old), check
+
+    assert interrupted_at_every_step(begin) > 5
+    assert interrupted_at_every_step(begin, swapped=True) > 20
+
+
+def test_what_renews_swept_credentials_is_found_at_the_next_renewal_at_the_latest(make_stored: MakeStored) -> None:
+    def begin() -> Any:
+        index, old, new, newer = PrefixIndex(), *(make_stored("READ", "s3://sales/a/*") for _ in range(3))
+        index.put("a/", old)
+
+        def check() -> None:
+            index.put("a/", newer)
+            assert index.longest("a/x") is newer
+
+        return lambda: index.put("a/", new), lambda: index.keep(lambda stored: stored is not old), check
+
+    interrupted_at_every_step(begin)
+    interrupted_at_every_step(begin, swapped=True)
+
+
+def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_stored: MakeStored) -> None:
+    for change in ("put", "keep"):
+
+        def begin(change: str = change) -> Any:
+            index, found = PrefixIndex(), []
+            for name in ("a", "a/b/", "a/c", "b"):
+                index.put(name, make_stored("READ", f"s3://sales/{name}*"))
+
+            def changed() -> None:
+                if change == "keep":
+                    index.keep(lambda stored: stored.scope.key != "a/b/")
+                else:
+                    for name in ("", "a/", "a/b"):
+                        index.put(name, make_stored("READ", f"s3://sales/{name}*"))
+
+            def check() -> None:
+                assert all(stored is None or "a/b/x".startswith(stored.scope.key) for stored in found)
+                nearest = index.longest("a/b/x")
+                assert nearest is not None
+                assert nearest.scope.key == {"keep": "a", "put": "a/b/"}[change]
+
+            return lambda: found.append(index.longest("a/b/x")), changed, check
+
+        interrupted_at_every_step(begin)
+        interrupted_at_every_step(begin, swapped=True)
+
+
+@pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/a/*"])
+def test_dropping_and_adding_beside_a_sweep_raises_nothing(make_stored: MakeStored, clock: Clock, scope: str) -> None:
+    for change in ("drop", "add"):
+
+        def begin(change: str = change) -> Any:
+            cache, old = CredentialCache(LIMIT, clock.both), make_stored("READ", scope, seconds=-1)
+            new, other = make_stored("READ", scope), make_stored("READ", "s3://hr/*")
+            cache._sweep_at = clock.monotonic + 1
+            cache.add(old)
+
+            def sweep() -> None:
+                cache._sweep_at = 0.0
+                cache.add(other)
+
+            def check() -> None:
+                cache.add(new)
+                target = GrantScope("sales", "a/", True) if scope.endswith("*") else at("a")
+                assert cache.find("READ", target, clock()) is new
+                assert cache.find("READ", at("x", "hr"), clock()) is other
+
+            return (lambda: cache.drop(old)) if change == "drop" else (lambda: cache.add(new)), sweep, check
+
+        interrupted_at_every_step(begin)
+        interrupted_at_every_step(begin, swapped=True)
+
+
+@pytest.fixture
+def hasty_threads() -> Any:
+    """Have threads take turns as often as the interpreter can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_threads_that_store_sweep_and_search_at_once_lose_nothing(make_stored: MakeStored) -> None:
+    index = PrefixIndex()
+    junk = {f"junk/{number}/": make_stored("READ", f"s3://sales/junk/{number}/*") for number in range(200)}
+    good = {f"{worker}/{number}/": make_stored("READ", "s3://sales/*") for worker in range(4) for number in range(200)}
+    unwanted = set(map(id, junk.values()))
+
+    def store(worker: int) -> None:
+        for number in range(200):
+            prefix = f"{worker}/{number}/"
+            index.put(prefix, good[prefix])
+            if worker == 0:
+                index.put(f"junk/{number}/", junk[f"junk/{number}/"])
+
+    def sweep() -> None:
+        for _ in range(60):
+            index.keep(lambda stored: id(stored) not in unwanted)
+
+    def search() -> None:
+        for number in range(2_000):
+            key = f"{number % 4}/{number % 200}/x"
+            found = index.longest(key)
+            assert found is None or found is good[key[:-1]]
+
+    with ThreadPoolExecutor(7) as pool:
+        tasks = [*(pool.submit(store, worker) for worker in range(4)), pool.submit(sweep), pool.submit(sweep)]
+        for task in [*tasks, pool.submit(search)]:
+            task.result(60)
+    index.keep(lambda stored: id(stored) not in unwanted)
+    assert len(index) == len(good)
+    assert all(index.longest(f"{prefix}x") is stored for prefix, stored in good.items())

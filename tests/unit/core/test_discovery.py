@@ -1,259 +1,631 @@
-"""Where the instance is: which calls find it, and what they spare."""
+"""Where a request is granted: which calls find it, in which order, and what they spare."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from access_grants_provider.core.caller_state import Memory
-from access_grants_provider.core.io_requests import FindInstance, ListGrants, Page, Rules
-from access_grants_provider.core.resolver import decide
-from access_grants_provider.exceptions import MalformedAnswer, NoInstance
+from access_grants_provider.core.caller_state import CallerState
+from access_grants_provider.core.flow_context import FlowContext
+from access_grants_provider.core.io_requests import BucketRegion, GrantPage, Pause, WaitFor
+from access_grants_provider.core.service_errors import UnreadableAnswer
+from access_grants_provider.exceptions import MalformedAnswer, NoInstance, ServiceFailure, Unreachable
 
 from .resolver_steps import (
     ARN,
-    ASK,
     CALLER,
     EMEA,
     HERE,
     LIST,
+    NOTHING_LISTED,
     OWN_ARN,
     OWNER,
     REGION,
+    REQUEST,
     THERE,
+    TIMED_OUT,
+    VEND,
     WHERE,
     WHO,
-    MakeAnswer,
-    MakeRules,
+    MakeContext,
+    MakeError,
+    MakeReply,
     Play,
-    Refuses,
-    ask,
+    data_access,
+    decide,
     end,
+    finish,
+    instance_for,
+    list_of,
+    resume,
     start,
-    vend,
+    wanted,
 )
 
+if TYPE_CHECKING:
+    from ..conftest import Clock
 
-def test_the_account_of_the_options_spares_every_look_up(memory: Memory, rules: Rules, answer: Any, play: Play) -> None:
-    verdict = play(decide(memory, ASK, rules), (vend(ASK), answer()))
-    assert (verdict.outcome, verdict.source, verdict.reason, verdict.error) == ("granted", "vended", None, None)
-    assert (str(verdict.vended.scope), verdict.vended.permission) == (EMEA, "READ")
-    assert (verdict.vended.account_id, verdict.vended.region) == (OWNER, HERE)
+OWN = data_access(REQUEST, CALLER)
+OTHER = wanted("apac/x")
 
 
-@pytest.mark.parametrize("everywhere", [True, False])
-def test_the_account_of_the_options_is_the_only_one_asked(
-    memory: Memory, make_rules: MakeRules, no_grant: Refuses, play: Play, everywhere: bool
+# The order of the calls.
+
+
+def test_the_account_of_the_options_spares_every_look_up(
+    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
 ) -> None:
-    memory.account_id = OWNER
-    verdict = play(
-        decide(memory, ASK, make_rules(account_id=OWNER, everywhere=everywhere)),
-        (vend(ASK), no_grant()),
+    resolution = play(decide(state, REQUEST, context), (VEND, reply()))
+    assert (resolution.outcome, resolution.source, resolution.reason) == ("granted", "vended", None)
+    assert (str(resolution.stored.scope), resolution.stored.permission) == (EMEA, "READ")
+    assert (resolution.stored.account_id, resolution.stored.region) == (OWNER, HERE)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_account_of_the_options_is_the_only_one_called(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play, shared: bool
+) -> None:
+    state.account_id = OWNER
+    resolution = play(
+        decide(state, REQUEST, make_context(account_id=OWNER, shared=shared)),
+        (VEND, no_grant()),
         (REGION, HERE),
-        (LIST, Page([], None)),
+        (LIST, NOTHING_LISTED),
     )
-    assert verdict.outcome == "fallback"
+    assert resolution.outcome == "fallback"
+    assert not resolution.denial.provisional
 
 
-def test_without_it_the_bucket_s_instance_is_looked_up(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, play: Play
+def test_without_it_the_caller_s_own_instance_is_called_first(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
 ) -> None:
-    rules = make_rules()
-    verdict = play(decide(memory, ASK, rules), (WHO, CALLER), (WHERE, ARN), (vend(ASK), answer()))
-    assert verdict.vended.account_id == OWNER
-    other = ask("apac/x")
-    assert play(decide(memory, other, rules), (vend(other), answer("s3://sales/apac/*"))).outcome == "granted"
+    context = make_context()
+    resolution = play(decide(state, REQUEST, context), (WHO, CALLER), (OWN, reply()))
+    assert resolution.stored.account_id == CALLER
+    # The account is not asked for again, in another bucket neither.
+    elsewhere = wanted(bucket="hr")
+    play(decide(state, elsewhere, context), (data_access(elsewhere, CALLER), reply("s3://hr/*")))
 
 
-def test_the_caller_s_account_is_asked_for_once_and_the_instance_once_a_bucket(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, play: Play
+def test_an_account_that_the_credentials_tell_is_not_asked_for(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
 ) -> None:
-    rules, elsewhere = make_rules(), ask(bucket="hr")
-    play(decide(memory, ASK, rules), (WHO, CALLER), (WHERE, ARN), (vend(ASK), answer()))
-    play(
-        decide(memory, elsewhere, rules),
-        (FindInstance(CALLER, HERE, elsewhere.target), OWN_ARN),
-        (vend(elsewhere, CALLER), answer("s3://hr/*")),
-    )
-    assert memory.account_id == CALLER
+    state.account_id = CALLER
+    assert play(decide(state, REQUEST, make_context()), (OWN, reply())).outcome == "granted"
 
 
-def test_an_account_the_credentials_tell_is_not_asked_for(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, play: Play
-) -> None:
-    memory.account_id = CALLER
-    assert play(decide(memory, ASK, make_rules()), (WHERE, ARN), (vend(ASK), answer())).outcome == "granted"
-
-
-def test_who_may_not_look_the_instance_up_asks_the_own_one(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, permission_missing: Refuses, play: Play
-) -> None:
-    verdict = play(
-        decide(memory, ASK, make_rules()), (WHO, CALLER), (WHERE, permission_missing()), (vend(ASK, CALLER), answer())
-    )
-    assert verdict.vended.account_id == CALLER
-
-
-def test_two_targets_without_an_instance_are_a_denial_of_the_whole_bucket(
-    memory: Memory, make_rules: MakeRules, no_instance: Refuses, play: Play
-) -> None:
-    rules, other = make_rules(fallback="never"), ask("other", "WRITE")
-    verdict = play(decide(memory, ASK, rules), (WHO, CALLER), (WHERE, no_instance()), (REGION, HERE))
-    assert type(verdict.error) is NoInstance
-    assert str(ASK.target) in verdict.reason
-    assert HERE in verdict.reason
-    assert end(decide(memory, ASK, rules)).denial is verdict.denial
-    # The locations of an instance may hold this key and not that one.
-    again = play(decide(memory, other, rules), (FindInstance(CALLER, HERE, other.target), no_instance()))
-    assert end(decide(memory, ask("third"), rules)).denial is again.denial
-
-
-def test_where_the_model_knows_it_all_instances_shared_with_the_caller_are_asked_at_once(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, play: Play
-) -> None:
-    verdict = play(
-        decide(memory, ASK, make_rules(everywhere=True)),
+@pytest.mark.parametrize("kind", ["no_grant", "no_instance", "permission_missing"])
+def test_after_a_no_the_region_is_looked_up_and_then_the_owner(
+    request: pytest.FixtureRequest,
+    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play, kind: str,
+) -> None:  # fmt: skip
+    context = make_context()
+    resolution = play(
+        decide(state, REQUEST, context),
         (WHO, CALLER),
-        (vend(ASK, CALLER, everywhere=True), answer(instance_arn=ARN)),
+        (OWN, request.getfixturevalue(kind)()),
+        (REGION, HERE),
+        (WHERE, ARN),
+        (VEND, reply()),
     )
-    assert verdict.vended.account_id == OWNER
+    assert resolution.stored.account_id == OWNER
+    # From then on the owner is called first.
+    play(decide(state, OTHER, context), (data_access(OTHER), reply("s3://sales/apac/*")))
+
+
+def test_where_the_model_knows_it_the_instances_shared_with_the_caller_are_searched_at_once(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
+) -> None:
+    resolution = play(
+        decide(state, REQUEST, make_context(shared=True)),
+        (WHO, CALLER),
+        (data_access(REQUEST, CALLER, shared=True), reply(instance_arn=ARN)),
+    )
+    assert resolution.stored.account_id == OWNER
 
 
 def test_an_instance_shared_by_its_policy_alone_is_found_after_a_no(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, no_instance: Refuses, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
 ) -> None:
-    rules, other = make_rules(everywhere=True), ask("apac/x")
-    verdict = play(
-        decide(memory, ASK, rules),
+    resolution = play(
+        decide(state, REQUEST, make_context(shared=True)),
         (WHO, CALLER),
-        (vend(ASK, CALLER, everywhere=True), no_instance()),
+        (data_access(REQUEST, CALLER, shared=True), no_instance()),
         (REGION, HERE),
         (WHERE, ARN),
-        (vend(ASK), answer()),
+        (VEND, reply()),
     )
-    assert verdict.vended.account_id == OWNER
-    play(decide(memory, other, rules), (vend(other), answer("s3://sales/apac/*")))
+    assert resolution.stored.account_id == OWNER
 
 
-def test_the_own_instance_is_not_asked_twice(
-    memory: Memory, make_rules: MakeRules, no_grant: Refuses, play: Play
+def test_each_instance_that_said_no_grant_is_asked_for_its_list(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
 ) -> None:
-    rules, other = make_rules(everywhere=True), ask("apac/x", "WRITE")
-    verdict = play(
-        decide(memory, ASK, rules),
+    resolution = play(
+        decide(state, REQUEST, make_context()),
         (WHO, CALLER),
-        (vend(ASK, CALLER, everywhere=True), no_grant()),
+        (OWN, no_grant()),
+        (REGION, HERE),
+        (WHERE, ARN),
+        (VEND, no_grant()),
+        (LIST, NOTHING_LISTED),
+        (list_of(CALLER), NOTHING_LISTED),
+    )
+    assert (resolution.denial.kind, resolution.denial.account_id) == ("no grant", OWNER)
+
+
+def test_a_missing_instance_is_asked_for_no_list(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, no_instance: MakeError, play: Play
+) -> None:
+    play(
+        decide(state, REQUEST, make_context()),
+        (WHO, CALLER),
+        (OWN, no_instance()),
+        (REGION, HERE),
+        (WHERE, ARN),
+        (VEND, no_grant()),
+        (LIST, NOTHING_LISTED),
+    )
+
+
+def test_an_own_instance_that_is_responsible_is_not_called_twice(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
+) -> None:
+    context, other = make_context(shared=True), wanted("apac/x", "WRITE")
+    resolution = play(
+        decide(state, REQUEST, context),
+        (WHO, CALLER),
+        (data_access(REQUEST, CALLER, shared=True), no_grant()),
         (REGION, HERE),
         (WHERE, OWN_ARN),
-        (ListGrants(CALLER, HERE, "sales", True), Page([("WRITE", "s3://sales/apac/*")], None)),
+        (list_of(CALLER, shared=True), GrantPage([("WRITE", "s3://sales/apac/*")], None)),  # type: ignore[list-item]
     )
-    assert verdict.denial.kind == "no grant"
-    play(decide(memory, other, rules), (vend(other, CALLER, everywhere=True), no_grant()))
+    assert resolution.denial.kind == "no grant"
+    play(decide(state, other, context), (data_access(other, CALLER, shared=True), no_grant()))
 
 
-def test_an_instance_that_is_not_there_is_not_looked_up_again_for_each_key(
-    memory: Memory,
-    make_rules: MakeRules,
-    no_grant: Refuses,
-    no_instance: Refuses,
-    permission_missing: Refuses,
+# The look-up of the owner, whichever way AWS reads its question.
+
+
+def test_a_look_up_that_names_nobody_is_remembered_for_the_target_alone(
+    state: CallerState,
+    make_context: MakeContext,
+    reply: MakeReply,
+    no_grant: MakeError,
+    no_instance: MakeError,
     play: Play,
 ) -> None:
-    rules, other = make_rules(everywhere=True), ask("apac/x")
-    play(
-        decide(memory, ASK, rules),
+    # A key outside every location, where the look-up answers by location.
+    context = make_context(fallback="never")
+    first = play(
+        decide(state, REQUEST, context),
         (WHO, CALLER),
-        (vend(ASK, CALLER, everywhere=True), no_grant()),
+        (OWN, no_grant()),
         (REGION, HERE),
         (WHERE, no_instance()),
-        (ListGrants(CALLER, HERE, "sales", True), permission_missing()),
+        (list_of(CALLER), NOTHING_LISTED),
     )
-    # A key of its own may have a location; two in vain are enough.
-    play(
-        decide(memory, other, rules),
-        (vend(other, CALLER, everywhere=True), no_grant()),
-        (FindInstance(CALLER, HERE, other.target), no_instance()),
-    )
-    third = ask("third/x")
-    play(decide(memory, third, rules), (vend(third, CALLER, everywhere=True), no_grant()))
+    assert end(decide(state, REQUEST, context)).denial is first.denial
+    # Another key is looked up anew, and its owner is the bucket's.
+    play(decide(state, OTHER, context), (instance_for(OTHER), ARN), (data_access(OTHER), reply("s3://sales/apac/*")))
+    third = wanted("apac2/x")
+    play(decide(state, third, context), (data_access(third), reply("s3://sales/apac2/*")))
 
 
-def test_after_a_no_the_bucket_s_real_region_is_asked(
-    memory: Memory, rules: Rules, answer: MakeAnswer, no_instance: Refuses, play: Play
+def test_a_denial_that_a_look_up_might_lift_is_provisional(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, no_instance: MakeError, play: Play
 ) -> None:
-    verdict = play(
-        decide(memory, ASK, rules),
-        (vend(ASK), no_instance()),
-        (REGION, THERE),
-        (vend(ASK, region=THERE), answer()),
-    )
-    assert (verdict.outcome, verdict.vended.region) == ("granted", THERE)
-    other = ask("apac/x")
-    play(decide(memory, other, rules), (vend(other, region=THERE), answer("s3://sales/apac/*")))
-
-
-def test_in_the_real_region_the_instance_is_looked_up_anew(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, no_instance: Refuses, play: Play
-) -> None:
-    verdict = play(
-        decide(memory, ASK, make_rules()),
+    context = make_context()
+    first = play(
+        decide(state, REQUEST, context),
         (WHO, CALLER),
+        (OWN, no_grant()),
+        (REGION, HERE),
         (WHERE, no_instance()),
-        (REGION, THERE),
-        (FindInstance(CALLER, THERE, ASK.target), ARN),
-        (vend(ASK, region=THERE), answer()),
+        (list_of(CALLER), NOTHING_LISTED),
     )
-    assert verdict.outcome == "granted"
+    assert not first.denial.provisional
+    concluded = end(decide(state, OTHER, context))
+    assert (concluded.outcome, concluded.denial.provisional) == ("fallback", True)
+    # After S3's 403 the question is put about this very target.
+    assert start(decide(state, OTHER, context, exact=True)) == instance_for(OTHER)
 
 
-def test_no_region_is_looked_up_while_access_grants_says_yes(
-    memory: Memory, rules: Rules, answer: MakeAnswer, play: Play
+def test_a_denial_of_all_that_are_responsible_is_final(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
 ) -> None:
-    play(decide(memory, ASK, rules), (vend(ASK), answer()))
-    assert memory.bucket("sales").region is None
+    context = make_context()
+    play(
+        decide(state, REQUEST, context),
+        (WHO, CALLER),
+        (OWN, no_grant()),
+        (REGION, HERE),
+        (WHERE, OWN_ARN),
+        (list_of(CALLER), NOTHING_LISTED),
+    )
+    for exact in (False, True):
+        concluded = end(decide(state, OTHER, context, exact))
+        assert (concluded.denial.kind, concluded.denial.provisional) == ("no grant", False)
 
 
-def test_the_region_is_looked_up_once(memory: Memory, rules: Rules, no_grant: Refuses, play: Play, clock: Any) -> None:
-    other, later = ask("apac/x"), ask("amer/x")
-    play(decide(memory, ASK, rules), (vend(ASK), no_grant()), (REGION, HERE), (LIST, no_grant()))
-    play(decide(memory, other, rules), (vend(other), no_grant()))
-    clock.advance(301)
-    play(decide(memory, later, rules), (vend(later), no_grant()), (REGION, HERE), (LIST, no_grant()))
+def test_two_targets_without_an_instance_deny_nothing_else(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
+) -> None:
+    context, listing, head = make_context(fallback="never"), wanted("", listing=True), wanted("README")
+    play(
+        decide(state, listing, context),
+        (WHO, CALLER),
+        (data_access(listing, CALLER), no_instance()),
+        (REGION, HERE),
+        (instance_for(listing), no_instance()),
+    )
+    denied = play(decide(state, head, context), (instance_for(head), no_instance()))
+    assert type(denied.error) is NoInstance
+    granted = play(decide(state, REQUEST, context), (WHERE, ARN), (VEND, reply()))
+    assert granted.stored.account_id == OWNER
+
+
+def test_where_nobody_is_responsible_the_reason_says_where_and_for_what(
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, play: Play
+) -> None:
+    resolution = play(
+        decide(state, REQUEST, make_context(fallback="never")),
+        (WHO, CALLER),
+        (OWN, no_instance()),
+        (REGION, HERE),
+        (WHERE, no_instance()),
+    )
+    assert type(resolution.error) is NoInstance
+    assert str(REQUEST.target) in resolution.reason
+    assert HERE in resolution.reason
+
+
+def test_a_caller_that_may_not_look_up_has_its_own_instance_alone(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, permission_missing: MakeError, play: Play
+) -> None:
+    context = make_context()
+    resolution = play(
+        decide(state, REQUEST, context),
+        (WHO, CALLER),
+        (OWN, no_grant()),
+        (REGION, HERE),
+        (WHERE, permission_missing()),
+        (list_of(CALLER), permission_missing()),
+    )
+    assert resolution.denial.account_id == CALLER
+    # It may not for other keys either.
+    play(decide(state, OTHER, context), (data_access(OTHER, CALLER), no_grant()))
+
+
+def test_an_owner_that_has_no_instance_any_more_is_forgotten(
+    state: CallerState,
+    make_context: MakeContext,
+    reply: MakeReply,
+    no_instance: MakeError,
+    play: Play,
+) -> None:
+    context = make_context()
+    play(
+        decide(state, REQUEST, context),
+        (WHO, CALLER), (OWN, no_instance()), (REGION, HERE), (WHERE, ARN), (VEND, reply()),
+    )  # fmt: skip
+    moved = "arn:aws:s3:eu-west-1:777788889999:access-grants/default"
+    resolution = play(
+        decide(state, OTHER, context),
+        (data_access(OTHER), no_instance()),
+        (instance_for(OTHER), moved),
+        (data_access(OTHER, "777788889999"), reply("s3://sales/apac/*")),
+    )
+    assert resolution.stored.account_id == "777788889999"
+
+
+def test_the_order_of_the_first_requests_does_not_decide_what_is_granted_later(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, play: Play
+) -> None:
+    # Two instances know the bucket: the caller's own has apac/, the owner's has emea/.
+    context = make_context(fallback="never")
+    play(decide(state, OTHER, context), (WHO, CALLER), (data_access(OTHER, CALLER), reply("s3://sales/apac/*")))
+    play(decide(state, REQUEST, context), (OWN, no_grant()), (REGION, HERE), (WHERE, ARN), (VEND, reply()))
+    third = wanted("apac/x", "WRITE")
+    granted = play(
+        decide(state, third, context),
+        (data_access(third), no_grant()),
+        (data_access(third, CALLER), reply("s3://sales/apac/*")),
+    )
+    assert granted.stored.account_id == CALLER
+
+
+def test_the_owner_is_looked_up_again_after_five_minutes(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, play: Play, clock: Clock
+) -> None:
+    context = make_context()
+    play(
+        decide(state, REQUEST, context),
+        (WHO, CALLER), (OWN, no_grant()), (REGION, HERE), (WHERE, ARN), (VEND, reply()),
+    )  # fmt: skip
+    clock.advance(300)
+    # Set back, the clock makes nothing last longer.
+    clock.set_back(8 * 3600)
+    play(
+        decide(state, OTHER, context),
+        (data_access(OTHER, CALLER), no_grant()),
+        (REGION, HERE),
+        (instance_for(OTHER), ARN),
+        (data_access(OTHER), reply("s3://sales/apac/*")),
+    )
+
+
+# The lists.
+
+
+def test_a_list_speaks_only_for_its_own_instance(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, play: Play
+) -> None:
+    # The owner's grants come by the instance's policy; the caller's own instance is empty.
+    context = make_context()
+    play(
+        decide(state, REQUEST, context),
+        (WHO, CALLER),
+        (OWN, no_grant()),
+        (REGION, HERE),
+        (WHERE, ARN),
+        (VEND, no_grant()),
+        (LIST, GrantPage([("READ", "s3://sales/apac/*")], None)),  # type: ignore[list-item]
+        (list_of(CALLER), NOTHING_LISTED),
+    )
+    play(decide(state, OTHER, context), (data_access(OTHER), reply("s3://sales/apac/*")))
+    assert end(decide(state, wanted("amer/x"), context)).denial.kind == "no grant"
+
+
+def test_an_instance_without_a_list_is_called_for_each_key_and_the_other_is_not(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, permission_missing: MakeError, play: Play
+) -> None:
+    context = make_context()
+    play(
+        decide(state, REQUEST, context),
+        (WHO, CALLER),
+        (OWN, no_grant()),
+        (REGION, HERE),
+        (WHERE, ARN),
+        (VEND, no_grant()),
+        (LIST, permission_missing()),
+        (list_of(CALLER), NOTHING_LISTED),
+    )
+    play(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
+
+
+def test_a_list_of_several_pages_is_read_to_its_end(
+    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play
+) -> None:
+    play(
+        decide(state, REQUEST, context),
+        (VEND, no_grant()),
+        (REGION, HERE),
+        (LIST, GrantPage([("READ", "s3://sales/a/*")], "1")),  # type: ignore[list-item]
+        (LIST._replace(token="1"), GrantPage([("READ", "s3://sales/b/*")], None)),  # type: ignore[list-item]
+    )
+    assert end(decide(state, wanted("c"), context)).outcome == "fallback"
+    for key in ("a/x", "b/x"):
+        assert start(decide(state, wanted(key), context)) == data_access(wanted(key))
+
+
+def test_a_list_that_does_not_end_is_no_list(
+    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play
+) -> None:
+    pages = [
+        (LIST._replace(token=str(number) if number else None), GrantPage([], str(number + 1))) for number in range(10)
+    ]
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), *pages)
+    assert start(decide(state, wanted("c"), context)) == data_access(wanted("c"))
 
 
 @pytest.mark.parametrize(
-    "trouble", [None, EndpointConnectionError(endpoint_url="https://s3"), ReadTimeoutError(endpoint_url="https://s3")]
+    "listing",
+    [
+        "no_grant",
+        "bad_request",
+        GrantPage([("READ", "nonsense")], None),  # type: ignore[list-item]
+        UnreadableAnswer(),
+        GrantPage([("READ", None)], None),  # type: ignore[list-item]
+        GrantPage([(None, "s3://sales/*")], None),  # type: ignore[list-item]
+        TIMED_OUT,
+    ],
 )
-def test_a_region_that_can_not_be_found_out_leaves_the_denial(
-    memory: Memory, rules: Rules, no_grant: Refuses, play: Play, trouble: Any
+def test_a_list_that_can_not_be_had_or_read_denies_nothing(
+    request: pytest.FixtureRequest,
+    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play, listing: Any,
+) -> None:  # fmt: skip
+    if isinstance(listing, str):
+        listing = request.getfixturevalue(listing)()
+    resolution = play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, listing))
+    assert resolution.denial.kind == "no grant"
+    # Nor is it asked for again within five minutes.
+    other = wanted("c")
+    play(decide(state, other, context), (data_access(other), no_grant()))
+
+
+# The bucket's region.
+
+
+def test_after_a_no_the_bucket_s_real_region_is_called(
+    state: CallerState, context: FlowContext, reply: MakeReply, no_instance: MakeError, play: Play
 ) -> None:
-    verdict = play(decide(memory, ASK, rules), (vend(ASK), no_grant()), (REGION, trouble), (LIST, Page([], None)))
-    assert verdict.denial.kind == "no grant"
+    resolution = play(
+        decide(state, REQUEST, context),
+        (VEND, no_instance()),
+        (REGION, THERE),
+        (data_access(REQUEST, region=THERE), reply()),
+    )
+    assert (resolution.outcome, resolution.stored.region) == ("granted", THERE)
+    play(decide(state, OTHER, context), (data_access(OTHER, region=THERE), reply("s3://sales/apac/*")))
+
+
+def test_in_the_real_region_the_owner_is_looked_up(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
+) -> None:
+    resolution = play(
+        decide(state, REQUEST, make_context()),
+        (WHO, CALLER),
+        (OWN, no_instance()),
+        (REGION, THERE),
+        (data_access(REQUEST, CALLER, THERE), no_instance()),
+        (instance_for(REQUEST, THERE), ARN),
+        (data_access(REQUEST, region=THERE), reply()),
+    )
+    assert resolution.outcome == "granted"
+
+
+def test_no_region_is_looked_up_while_access_grants_says_yes(
+    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+) -> None:
+    play(decide(state, REQUEST, context), (VEND, reply()))
+    assert state.bucket("sales").region is None
+
+
+def test_the_region_is_looked_up_once_in_five_minutes(
+    state: CallerState, context: FlowContext, no_grant: MakeError, permission_missing: MakeError, play: Play,
+    clock: Clock,
+) -> None:  # fmt: skip
+    later = wanted("amer/x")
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, permission_missing()))
+    play(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
+    clock.advance(299)
+    clock.set_back(8 * 3600)
+    last = wanted("last/x")
+    play(decide(state, last, context), (data_access(last), no_grant()))
+    clock.advance(1)
+    play(
+        decide(state, later, context),
+        (data_access(later), no_grant()),
+        (BucketRegion("sales", HERE), HERE),
+        (LIST, permission_missing()),
+    )
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        None,
+        ReadTimeoutError(endpoint_url="https://s3"),
+        UnreadableAnswer(),
+    ],
+)
+def test_a_region_that_can_not_be_found_out_leaves_the_denial_and_says_so(
+    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play, trouble: Any
+) -> None:
+    resolution = play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, trouble), (LIST, NOTHING_LISTED))
+    assert resolution.denial.kind == "no grant"
+    assert "whether bucket 'sales' is in another region could not be found out" in resolution.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"), [(TIMED_OUT, 30), (None, 300), (HERE, 300)], ids=["no answer", "no region", "a region"]
+)
+def test_a_look_up_that_failed_is_made_again_soon(
+    state: CallerState, context: FlowContext, no_grant: MakeError, permission_missing: MakeError, play: Play,
+    clock: Clock, answer: Any, seconds: float,
+) -> None:  # fmt: skip
+    # A lost packet must not deny a bucket of another region for five minutes.
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, answer), (LIST, permission_missing()))
+    clock.advance(seconds - 1)
+    play(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
+    clock.advance(1)
+    third = decide(state, wanted("third"), context)
+    start(third)
+    assert resume(third, no_grant()) == REGION
+
+
+# The caller's account.
 
 
 @pytest.mark.parametrize("account", [None, "", "1234", "12345678901x", "١٢٣٤٥٦٧٨٩٠١٢", 111122223333])
 def test_an_account_that_is_none_is_malformed_and_not_kept(
-    memory: Memory, make_rules: MakeRules, play: Play, account: object
+    state: CallerState, make_context: MakeContext, play: Play, account: object
 ) -> None:
     with pytest.raises(MalformedAnswer):
-        play(decide(memory, ASK, make_rules()), (WHO, account))
-    assert memory.account_id is None
+        play(decide(state, REQUEST, make_context()), (WHO, account))
+    assert state.account_id is None
 
 
 @pytest.mark.parametrize("arn", [None, "", "nonsense", "arn:aws:s3:eu-west-1::access-grants/default", 7])
 def test_an_instance_arn_that_names_no_account_is_malformed(
-    memory: Memory, make_rules: MakeRules, play: Play, arn: object
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play, arn: object
 ) -> None:
     with pytest.raises(MalformedAnswer):
-        play(decide(memory, ASK, make_rules()), (WHO, CALLER), (WHERE, arn))
+        play(
+            decide(state, REQUEST, make_context()),
+            (WHO, CALLER), (OWN, no_grant()), (REGION, HERE), (WHERE, arn),
+        )  # fmt: skip
+    assert not len(state.denials)
 
 
-def test_sts_is_asked_once_however_many_buckets_are_cold(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer
+def test_a_look_up_that_fails_is_a_failure_and_no_denial(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
 ) -> None:
-    rules = make_rules()
-    first, second = decide(memory, ASK, rules), decide(memory, ask(bucket="hr"), rules)
+    with pytest.raises(ServiceFailure, match="GetAccessGrantsInstanceForPrefix"):
+        play(
+            decide(state, REQUEST, make_context()),
+            (WHO, CALLER), (OWN, no_grant()), (REGION, HERE), (WHERE, TIMED_OUT),
+        )  # fmt: skip
+    assert not len(state.denials)
+
+
+def test_sts_is_called_once_however_many_buckets_are_cold(
+    state: CallerState, make_context: MakeContext, reply: MakeReply
+) -> None:
+    context, elsewhere = make_context(), wanted(bucket="hr")
+    first, second = decide(state, REQUEST, context), decide(state, elsewhere, context)
     assert start(first) == WHO
-    assert start(second) != WHO
+    assert isinstance(start(second), WaitFor)
+    assert resume(first, CALLER) == OWN
+    assert resume(second, True) == data_access(elsewhere, CALLER)
+    assert finish(second, reply("s3://hr/*")).outcome == "granted"
+
+
+def test_a_request_that_waited_for_sts_in_vain_calls_it(state: CallerState, make_context: MakeContext) -> None:
+    context = make_context()
+    first, second = decide(state, REQUEST, context), decide(state, wanted(bucket="hr"), context)
+    start(first)
+    start(second)
+    assert resume(second, False) == WHO
+
+
+def test_a_failure_of_sts_is_shared_by_all_who_waited_and_names_each_one_s_own_target(
+    state: CallerState, make_context: MakeContext
+) -> None:
+    context = make_context()
+    first, second = decide(state, REQUEST, context), decide(state, wanted(bucket="hr"), context)
+    start(first)
+    start(second)
+    with pytest.raises(Unreachable, match="sts:GetCallerIdentity"):
+        resume(first, TIMED_OUT)
+    with pytest.raises(Unreachable, match="sts:GetCallerIdentity") as failed:
+        resume(second, True)
+    assert failed.value.target == "s3://hr/emea/q3.csv"
+
+
+def test_who_waits_for_sts_waits_on_while_it_is_throttled(
+    state: CallerState, make_context: MakeContext, slow_down: MakeError, clock: Clock
+) -> None:
+    context = make_context()
+    first, second = decide(state, REQUEST, context), decide(state, wanted(bucket="hr"), context)
+    start(first)
+    step = start(second)
+    pause = resume(first, slow_down())
+    assert isinstance(pause, Pause)
+    clock.advance(step.seconds)
+    step.call.paused_until = clock.monotonic + 10
+    assert isinstance(resume(second, False), WaitFor)
+
+
+def test_a_refused_connection_to_s3_leaves_the_denial_too(
+    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play
+) -> None:
+    refused = EndpointConnectionError(endpoint_url="https://s3")
+    resolution = play(
+        decide(state, REQUEST, context),
+        (VEND, no_grant()), (REGION, refused), (Pause(0.1), None), (REGION, refused), (LIST, NOTHING_LISTED),
+    )  # fmt: skip
+    assert resolution.denial.kind == "no grant"

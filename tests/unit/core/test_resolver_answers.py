@@ -3,62 +3,80 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from access_grants_provider.core.caller_state import Memory
-from access_grants_provider.core.io_requests import Rules
-from access_grants_provider.core.resolver import decide
+from access_grants_provider.core.caller_state import CallerState
+from access_grants_provider.core.credential_cache import StoredCredentials
+from access_grants_provider.core.flow_context import CALLS_LOGGER, FlowContext
 from access_grants_provider.exceptions import MalformedAnswer
 
-from .resolver_steps import ASK, EMEA, OWNER, MakeAnswer, MakeRules, MakeVended, Play, ask, at, end, vend
+from .resolver_steps import (
+    EMEA,
+    OWNER,
+    REQUEST,
+    VEND,
+    MakeContext,
+    MakeReply,
+    Play,
+    at,
+    data_access,
+    decide,
+    end,
+    finish,
+    start,
+    wanted,
+)
+
+if TYPE_CHECKING:
+    from ..conftest import Clock
 
 
 def test_credentials_are_kept_by_the_scope_that_matched(
-    memory: Memory, rules: Rules, answer: MakeAnswer, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
 ) -> None:
-    verdict = play(decide(memory, ASK, rules), (vend(ASK), answer()))
-    again = end(decide(memory, ask("emea/q4.csv"), rules))
-    assert (again.outcome, again.source, again.vended) == ("granted", "cache", verdict.vended)
-    listed = end(decide(memory, ask("emea/", listing=True), rules))
-    assert listed.vended is verdict.vended
+    resolution = play(decide(state, REQUEST, context), (VEND, reply()))
+    again = end(decide(state, wanted("emea/q4.csv"), context))
+    assert (again.outcome, again.source, again.stored) == ("granted", "cache", resolution.stored)
+    listed = end(decide(state, wanted("emea/", listing=True), context))
+    assert listed.stored is resolution.stored
 
 
-def test_an_object_grant_is_kept_too(memory: Memory, rules: Rules, answer: MakeAnswer, play: Play) -> None:
-    play(decide(memory, ASK, rules), (vend(ASK), answer("s3://sales/emea/q3.csv")))
+def test_an_object_grant_is_kept_too(state: CallerState, context: FlowContext, reply: MakeReply, play: Play) -> None:
+    play(decide(state, REQUEST, context), (VEND, reply("s3://sales/emea/q3.csv")))
     for _ in range(9):
-        assert end(decide(memory, ASK, rules)).source == "cache"
-    other = ask("emea/q4.csv")
-    play(decide(memory, other, rules), (vend(other), answer("s3://sales/emea/q4.csv")))
+        assert end(decide(state, REQUEST, context)).source == "cache"
+    other = wanted("emea/q4.csv")
+    play(decide(state, other, context), (data_access(other), reply("s3://sales/emea/q4.csv")))
 
 
 @pytest.mark.parametrize("matched", ["s3://sales/emea/q3.csv", EMEA, "s3://sales/*", None, "nonsense"])
 def test_under_minimal_credentials_are_kept_for_the_target_alone(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, play: Play, matched: str | None
+    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play, matched: str | None
 ) -> None:
-    rules, other = make_rules(account_id=OWNER, privilege="Minimal"), ask("emea/q4.csv")
-    verdict = play(decide(memory, ASK, rules), (vend(ASK), answer(matched)))
-    assert verdict.vended.scope == ASK.target
-    assert end(decide(memory, ASK, rules)).source == "cache"
-    play(decide(memory, other, rules), (vend(other), answer(matched)))
+    context, other = make_context(account_id=OWNER, privilege="Minimal"), wanted("emea/q4.csv")
+    resolution = play(decide(state, REQUEST, context), (VEND, reply(matched)))
+    assert resolution.stored.scope == REQUEST.target
+    assert end(decide(state, REQUEST, context)).source == "cache"
+    play(decide(state, other, context), (data_access(other), reply(matched)))
 
 
 def test_a_key_that_ends_in_a_star_is_kept_as_that_one_key(
-    memory: Memory, rules: Rules, answer: MakeAnswer, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
 ) -> None:
-    starred, beside = ask("emea/q*"), ask("emea/q3.csv")
-    verdict = play(decide(memory, starred, rules), (vend(starred), answer("s3://sales/emea/q*")))
-    assert verdict.vended.scope == at("emea/q*")
-    play(decide(memory, beside, rules), (vend(beside), answer("s3://sales/emea/q3.csv")))
+    starred, beside = wanted("emea/q*"), wanted("emea/q3.csv")
+    resolution = play(decide(state, starred, context), (data_access(starred), reply("s3://sales/emea/q*")))
+    assert resolution.stored.scope == at("emea/q*")
+    play(decide(state, beside, context), (data_access(beside), reply("s3://sales/emea/q3.csv")))
 
 
 def test_a_key_that_ends_in_a_star_may_lie_in_a_wider_grant(
-    memory: Memory, rules: Rules, answer: MakeAnswer, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
 ) -> None:
-    starred = ask("emea/q*")
-    verdict = play(decide(memory, starred, rules), (vend(starred), answer(EMEA)))
-    assert str(verdict.vended.scope) == EMEA
+    starred = wanted("emea/q*")
+    resolution = play(decide(state, starred, context), (data_access(starred), reply(EMEA)))
+    assert str(resolution.stored.scope) == EMEA
 
 
 @pytest.mark.parametrize(
@@ -72,43 +90,87 @@ def test_a_key_that_ends_in_a_star_may_lie_in_a_wider_grant(
         {"matched": "s3://other/emea/*"},
         {"matched": "s3://sales/emea/q3.csv.gz"},
         {"expiration": None},
-        {"signer": None},
+        {"credentials": None},
         {"seconds": 0},
         {"seconds": -1},
     ],
 )
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
 def test_of_a_malformed_answer_nothing_is_kept(
-    memory: Memory, make_rules: MakeRules, answer: MakeAnswer, play: Play, changed: Any, fallback: str
+    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play, changed: Any, fallback: str
 ) -> None:
-    rules = make_rules(account_id=OWNER, fallback=fallback)
+    context = make_context(account_id=OWNER, fallback=fallback)
     for _ in range(2):
-        deciding = decide(memory, ASK, rules)
+        deciding = decide(state, REQUEST, context)
         if fallback == "always":
-            assert play(deciding, (vend(ASK), answer(**changed))).outcome == "fallback"
+            assert play(deciding, (VEND, reply(**changed))).outcome == "fallback"
         else:
             with pytest.raises(MalformedAnswer, match="GetDataAccess"):
-                play(deciding, (vend(ASK), answer(**changed)))
-        assert len(memory.credentials) == 0
-        assert not memory.denials
-        assert not memory.flights
+                play(deciding, (VEND, reply(**changed)))
+        assert len(state.credentials) == 0
+        assert len(state.denials) == 0
+        assert len(state.calls) == 0
 
 
 def test_a_malformed_answer_does_not_take_away_what_is_held(
-    memory: Memory, rules: Rules, answer: MakeAnswer, make_vended: MakeVended, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, held: StoredCredentials, play: Play
 ) -> None:
-    held = make_vended()
-    memory.credentials.add(held, 0)
-    other = ask("apac/x")
+    other = wanted("apac/x")
     with pytest.raises(MalformedAnswer):
-        play(decide(memory, other, rules), (vend(other), answer(EMEA)))
-    assert end(decide(memory, ASK, rules)).vended is held
+        play(decide(state, other, context), (data_access(other), reply(EMEA)))
+    assert end(decide(state, REQUEST, context)).stored is held
+
+
+# What is logged.
+
+
+def test_nothing_is_logged_while_a_call_is_under_way(
+    state: CallerState, context: FlowContext, reply: MakeReply, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A logging handler may make an S3 request: it must not wait for the call in whose middle it is.
+    with caplog.at_level(logging.DEBUG):
+        deciding = decide(state, REQUEST, context)
+        start(deciding)
+        assert finish(deciding, reply()).outcome == "granted"
+        assert not caplog.records
+        context.log.flush()
+        assert [record.name for record in caplog.records] == [CALLS_LOGGER]
+        context.log.flush()
+    assert len(caplog.records) == 1
+
+
+def test_a_handler_that_logs_in_its_turn_ends(context: FlowContext, caplog: pytest.LogCaptureFixture) -> None:
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "first":
+                context.log.note(logging.INFO, "second")
+                context.log.flush()
+
+    handler, logger = Noting(), logging.getLogger(CALLS_LOGGER)
+    logger.addHandler(handler)
+    try:
+        with caplog.at_level(logging.DEBUG):
+            context.log.note(logging.INFO, "%s", "first")
+            context.log.flush()
+    finally:
+        logger.removeHandler(handler)
+    assert sorted(record.getMessage() for record in caplog.records) == ["first", "second"]
 
 
 def test_no_secret_is_in_what_is_logged(
-    memory: Memory, rules: Rules, answer: MakeAnswer, play: Play, caplog: pytest.LogCaptureFixture
+    state: CallerState, context: FlowContext, reply: MakeReply, play: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        verdict = play(decide(memory, ASK, rules), (vend(ASK), answer(signer="AKIASECRET")))
-    assert "AKIASECRET" not in caplog.text + repr(verdict)
+        resolution = play(decide(state, REQUEST, context), (VEND, reply(credentials="AKIASECRET")))
+        context.log.flush()
+    assert "AKIASECRET" not in caplog.text + repr(resolution)
     assert EMEA in caplog.text
+
+
+def test_credentials_are_dated_from_before_the_call(
+    state: CallerState, context: FlowContext, reply: MakeReply, play: Play, clock: Clock, after: Any
+) -> None:
+    began = clock()
+    stored = play(decide(state, REQUEST, context), (VEND, after(3, reply(seconds=900)))).stored
+    assert stored.vended_at == began
+    assert stored.expires_at == began + 900

@@ -1,131 +1,127 @@
-"""Denials are remembered."""
+"""Denials are remembered, each for its target."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 
-from access_grants_provider.core.caller_state import Memory
-from access_grants_provider.core.io_requests import FindInstance, Page, Rules
-from access_grants_provider.core.resolver import decide
-from access_grants_provider.core.service_errors import UnreadableAnswer
+from access_grants_provider.core.caller_state import CallerState
+from access_grants_provider.core.flow_context import FlowContext
+from access_grants_provider.core.io_requests import GrantPage
 
 from .resolver_steps import (
     ARN,
-    ASK,
     CALLER,
     EMEA,
     HERE,
     LIST,
+    NOTHING_LISTED,
     REGION,
+    REQUEST,
+    VEND,
     WHO,
-    MakeAnswer,
-    MakeRules,
+    MakeContext,
+    MakeError,
+    MakeReply,
     Play,
-    Refuses,
-    ask,
-    at,
+    data_access,
+    decide,
     end,
-    vend,
+    instance_for,
+    list_of,
+    start,
+    wanted,
 )
+
+if TYPE_CHECKING:
+    from ..conftest import Clock
 
 
 def test_a_denial_is_remembered_for_five_minutes(
-    memory: Memory, rules: Rules, answer: MakeAnswer, no_grant: Refuses, play: Play, clock: Any
+    state: CallerState, context: FlowContext, reply: MakeReply, no_grant: MakeError, play: Play, clock: Clock
 ) -> None:
-    first = play(decide(memory, ASK, rules), (vend(ASK), no_grant()), (REGION, HERE), (LIST, no_grant()))
+    first = play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, no_grant()))
     clock.advance(299)
-    again = end(decide(memory, ASK, rules))
+    again = end(decide(state, REQUEST, context))
     assert (again.outcome, again.denial) == ("fallback", first.denial)
     clock.advance(1)
-    assert play(decide(memory, ASK, rules), (vend(ASK), answer())).outcome == "granted"
+    assert play(decide(state, REQUEST, context), (VEND, reply())).outcome == "granted"
+
+
+def test_a_denial_holds_no_longer_though_the_clock_is_set_back(
+    state: CallerState, context: FlowContext, reply: MakeReply, no_grant: MakeError, play: Play, clock: Clock
+) -> None:
+    # Daylight saving done wrong, or a machine that wakes up with a clock of its own.
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED))
+    clock.set_back(8 * 3600)
+    clock.advance(299)
+    assert end(decide(state, REQUEST, context)).outcome == "fallback"
+    assert end(decide(state, wanted("apac/x"), context)).outcome == "fallback"
+    clock.advance(1)
+    assert play(decide(state, REQUEST, context), (VEND, reply())).outcome == "granted"
+    assert start(decide(state, wanted("apac/x"), context)) == data_access(wanted("apac/x"))
 
 
 def test_a_denial_is_remembered_for_its_target_alone(
-    memory: Memory, rules: Rules, answer: MakeAnswer, no_grant: Refuses, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, no_grant: MakeError, play: Play
 ) -> None:
-    play(decide(memory, ASK, rules), (vend(ASK), no_grant()), (REGION, HERE), (LIST, no_grant()))
-    for other in (ask("emea/q4.csv"), ask(permission="WRITE"), ask("emea/q3.csv", listing=True)):
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, no_grant()))
+    for other in (wanted("emea/q4.csv"), wanted(permission="WRITE"), wanted("emea/q3.csv", listing=True)):
         matched = str(other.target)
-        assert play(decide(memory, other, rules), (vend(other), answer(matched))).outcome == "granted"
+        assert play(decide(state, other, context), (data_access(other), reply(matched))).outcome == "granted"
 
 
 def test_after_a_denial_the_caller_s_grants_are_listed_once_and_keys_outside_need_no_call(
-    memory: Memory, rules: Rules, answer: MakeAnswer, no_grant: Refuses, play: Play, clock: Any
+    state: CallerState, context: FlowContext, reply: MakeReply, no_grant: MakeError, play: Play, clock: Clock
 ) -> None:
-    inside, doubtful = ask("apac/x"), ask("apac/secret")
-    grants = [("READ", "s3://sales/apac/*"), ("READ", "s3://sales-archive/*"), ("READWRITE", "s3://sales/one")]
-    play(decide(memory, ASK, rules), (vend(ASK), no_grant()), (REGION, HERE), (LIST, Page(grants, None)))
-    for outside in (ask("emea/q4.csv"), ask("apac", listing=True), ask("apac/x", "WRITE"), ask("one/two")):
-        verdict = end(decide(memory, outside, rules))
-        assert verdict.denial.kind == "no grant"
-    play(decide(memory, doubtful, rules), (vend(doubtful), no_grant()))
-    assert play(decide(memory, inside, rules), (vend(inside), answer("s3://sales/apac/*"))).outcome == "granted"
-    written = ask("one", "READWRITE")
-    play(decide(memory, written, rules), (vend(written), answer("s3://sales/one")))
+    inside, doubtful = wanted("apac/x"), wanted("apac/secret")
+    listed = [("READ", "s3://sales/apac/*"), ("READ", "s3://sales-archive/*"), ("READWRITE", "s3://sales/one")]
+    page = GrantPage(listed, None)  # type: ignore[arg-type]
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, page))
+    for outside in (wanted("emea/q4.csv"), wanted("apac", listing=True), wanted("apac/x", "WRITE"), wanted("one/two")):
+        assert end(decide(state, outside, context)).denial.kind == "no grant"
+    play(decide(state, doubtful, context), (data_access(doubtful), no_grant()))
+    granted = play(decide(state, inside, context), (data_access(inside), reply("s3://sales/apac/*")))
+    assert granted.outcome == "granted"
+    written = wanted("one", "READWRITE")
+    play(decide(state, written, context), (data_access(written), reply("s3://sales/one")))
     clock.advance(300)
-    after = ask("emea/q4.csv")
-    assert play(decide(memory, after, rules), (vend(after), answer(EMEA))).outcome == "granted"
+    later = wanted("emea/q4.csv")
+    assert play(decide(state, later, context), (data_access(later), reply(EMEA))).outcome == "granted"
 
 
-def test_a_list_of_several_pages_is_read_to_its_end(
-    memory: Memory, rules: Rules, no_grant: Refuses, play: Play
+def test_ten_thousand_keys_nobody_granted_cost_six_calls(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
 ) -> None:
-    play(
-        decide(memory, ASK, rules),
-        (vend(ASK), no_grant()),
-        (REGION, HERE),
-        (LIST, Page([("READ", "s3://sales/a/*")], "1")),
-        (LIST._replace(token="1"), Page([("READ", "s3://sales/b/*")], None)),
-    )
-    assert memory.denial("READ", at("c"), rules.clock()) is not None
-    assert memory.denial("READ", at("b/x"), rules.clock()) is None
-
-
-def test_a_list_that_does_not_end_is_no_list(memory: Memory, rules: Rules, no_grant: Refuses, play: Play) -> None:
-    pages = [(LIST._replace(token=str(number) if number else None), Page([], str(number + 1))) for number in range(10)]
-    play(decide(memory, ASK, rules), (vend(ASK), no_grant()), (REGION, HERE), *pages)
-    assert memory.denial("READ", at("c"), rules.clock()) is None
-
-
-@pytest.mark.parametrize(
-    "listing",
-    [
-        "denied",
-        "slow_down",
-        Page([("READ", "nonsense")], None),
-        UnreadableAnswer(),
-        Page([("READ", None)], None),  # type: ignore[list-item]
-        Page([(None, "s3://sales/*")], None),  # type: ignore[list-item]
-        EndpointConnectionError(endpoint_url="https://s3-control"),
-    ],
-)
-def test_a_list_that_can_not_be_had_or_read_denies_nothing(
-    memory: Memory, rules: Rules, no_grant: Refuses, slow_down: Refuses, play: Play, listing: Any
-) -> None:
-    listing = (
-        {"denied": no_grant, "slow_down": slow_down}.get(listing, lambda: listing)()
-        if isinstance(listing, str)
-        else listing
-    )
-    verdict = play(decide(memory, ASK, rules), (vend(ASK), no_grant()), (REGION, HERE), (LIST, listing))
-    assert verdict.denial.kind == "no grant"
-    assert memory.denial("READ", at("c"), rules.clock()) is None
-
-
-def test_ten_thousand_keys_nobody_granted_cost_five_calls(
-    memory: Memory, make_rules: MakeRules, no_grant: Refuses, play: Play
-) -> None:
-    rules, first = make_rules(), ask("0")
-    play(
-        decide(memory, first, rules),
+    context, first = make_context(), wanted("0")
+    steps = [
         (WHO, CALLER),
-        (FindInstance(CALLER, HERE, first.target), ARN),
-        (vend(first), no_grant()),
+        (data_access(first, CALLER), no_grant()),
         (REGION, HERE),
-        (LIST, Page([("READ", EMEA)], None)),
-    )
+        (instance_for(first), ARN.replace("444455556666", CALLER)),
+        (list_of(CALLER), GrantPage([("READ", EMEA)], None)),  # type: ignore[list-item]
+    ]
+    assert len(steps) <= 6
+    play(decide(state, first, context), *steps)
     for number in range(1, 10_000):
-        assert end(decide(memory, ask(str(number)), rules)).outcome == "fallback"
+        assert end(decide(state, wanted(str(number)), context)).outcome == "fallback"
+
+
+@pytest.mark.parametrize("fallback", ["denied", "always"])
+def test_what_the_list_excludes_goes_as_the_caller_without_a_call(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play, fallback: str
+) -> None:
+    context = make_context(account_id="444455556666", fallback=fallback)
+    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED))
+    assert end(decide(state, wanted("apac/x"), context)).outcome == "fallback"
+
+
+def test_a_denial_of_a_whole_instance_is_of_every_bucket_asked_of_it_once_its_region_is_known(
+    state: CallerState, context: FlowContext, no_instance: MakeError, play: Play
+) -> None:
+    elsewhere = wanted(bucket="hr")
+    play(decide(state, REQUEST, context), (VEND, no_instance()), (REGION, HERE))
+    assert end(decide(state, wanted("apac/x", "WRITE"), context)).denial.kind == "no instance"
+    # Of another bucket the region is not known, so that is all that is looked up.
+    play(decide(state, elsewhere, context), (REGION._replace(bucket="hr"), HERE))

@@ -1,18 +1,19 @@
-"""The table of fallbacks."""
+"""The table at the head of the resolver: what each fallback does with each kind of answer."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, ParamValidationError, ReadTimeoutError
+from botocore.exceptions import ConnectTimeoutError, ParamValidationError
 
-from access_grants_provider.core.caller_state import Denial, Memory
-from access_grants_provider.core.io_requests import Page
-from access_grants_provider.core.resolver import decide, denied, find, refused
-from access_grants_provider.core.service_errors import UnreadableAnswer
+from access_grants_provider.core.caller_state import CallerState
+from access_grants_provider.core.operations import RequiredAccess
+from access_grants_provider.core.resolver import Resolution, decision_of, refused
+from access_grants_provider.core.service_errors import Denial, UnreadableAnswer, denied
 from access_grants_provider.exceptions import (
     AccessDenied,
+    CallerCredentialsError,
     ConfigurationError,
     NoInstance,
     PermissionMissing,
@@ -21,20 +22,27 @@ from access_grants_provider.exceptions import (
 
 from .resolver_steps import (
     ARN,
-    ASK,
     CALLER,
+    EMEA,
     HERE,
     LIST,
+    NOTHING_LISTED,
     OWNER,
     REGION,
+    REQUEST,
+    TIMED_OUT,
+    VEND,
     WHERE,
     WHO,
-    MakeRules,
+    MakeContext,
+    MakeError,
+    MakeReply,
+    MakeStored,
     Play,
-    Refuses,
+    data_access,
+    decide,
     end,
-    start,
-    vend,
+    find,
 )
 
 REFUSALS = {
@@ -47,66 +55,83 @@ REFUSALS = {
 @pytest.mark.parametrize("which", REFUSALS)
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
 def test_where_access_grants_says_no(
-    request: pytest.FixtureRequest, memory: Memory, make_rules: MakeRules, play: Play, which: str, fallback: str
-) -> None:
+    request: pytest.FixtureRequest,
+    state: CallerState, make_context: MakeContext, play: Play, which: str, fallback: str,
+) -> None:  # fmt: skip
     kind, error, named = REFUSALS[which]
     refuses = request.getfixturevalue(which)
-    steps: list[Any] = [(vend(ASK), refuses()), (REGION, HERE)]
+    steps: list[Any] = [(VEND, refuses()), (REGION, HERE)]
     if kind == "no grant":
-        steps.append((LIST, Page([], None)))
-    verdict = play(decide(memory, ASK, make_rules(account_id=OWNER, fallback=fallback)), *steps)
-    assert verdict.denial.kind == kind
-    assert verdict.vended is None
-    assert named in verdict.reason
-    assert named in verdict.advice
+        steps.append((LIST, NOTHING_LISTED))
+    resolution = play(decide(state, REQUEST, make_context(account_id=OWNER, fallback=fallback)), *steps)
+    assert resolution.denial.kind == kind
+    assert resolution.stored is None
+    assert named in resolution.reason
+    assert named in resolution.advice
     if fallback == "never":
-        assert (verdict.outcome, type(verdict.error)) == ("denied", error)
-        assert verdict.error.response["Error"]["Code"] == "AccessDenied"
-        assert verdict.error.operation_name == "GetObject"
-        assert verdict.reason in str(verdict.error)
-        assert verdict.advice in str(verdict.error)
+        assert (resolution.outcome, type(resolution.error)) == ("denied", error)
+        assert resolution.error.response["Error"]["Code"] == "AccessDenied"
+        assert resolution.error.operation_name == "GetObject"
+        assert resolution.reason in str(resolution.error)
+        assert resolution.advice in str(resolution.error)
+        assert resolution.error.target == "s3://sales/emea/q3.csv"
+        assert (resolution.error.permission, resolution.error.caller) == ("READ", state.masked_key)
+        assert (resolution.error.account_id, resolution.error.region) == (OWNER, HERE)
     else:
-        assert (verdict.outcome, verdict.error) == ("fallback", None)
+        assert (resolution.outcome, resolution.error) == ("fallback", None)
 
 
-@pytest.mark.parametrize(("fallback", "outcome"), [("denied", "fallback"), ("always", "fallback"), ("never", "denied")])
-def test_where_no_single_grant_can_cover_it(make_rules: MakeRules, fallback: str, outcome: str) -> None:
-    verdict = refused(Denial("two buckets", "two buckets"), "CopyObject", make_rules(fallback=fallback).config)
-    assert verdict.outcome == outcome
-    assert (type(verdict.error) is AccessDenied) is (outcome == "denied")
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("kind", ["two buckets", "signed by hand"])
+def test_where_no_single_grant_can_cover_it(raises: bool, kind: Any) -> None:
+    resolution = refused(Denial(kind, "it copies between two buckets"), "CopyObject", raises)
+    assert resolution.outcome == ("denied" if raises else "fallback")
+    assert (type(resolution.error) is AccessDenied) is raises
+    assert resolution.advice
 
 
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
 @pytest.mark.parametrize(
     "trouble",
-    [
-        "slow_down",
-        EndpointConnectionError(endpoint_url="https://s3-control"),
-        ReadTimeoutError(endpoint_url="https://s3-control"),
-        UnreadableAnswer(error="not well-formed"),
-    ],
-    ids=["throttled", "unreachable", "timed out", "broken"],
+    ["bad_request", TIMED_OUT, ConnectTimeoutError(endpoint_url="https://s3-control"), UnreadableAnswer()],
+    ids=["refused", "timed out", "unreachable", "broken"],
 )
-@pytest.mark.parametrize("call", ["sts", "instance", "vend"])
+@pytest.mark.parametrize("call", ["sts", "vend", "look-up"])
 def test_where_access_grants_can_not_be_asked(
-    memory: Memory, make_rules: MakeRules, slow_down: Refuses, play: Play, trouble: Any, fallback: str, call: str
-) -> None:
-    error = slow_down() if trouble == "slow_down" else trouble
-    steps: list[Any] = [(WHO, CALLER), (WHERE, ARN), (vend(ASK), None)]
-    number = ["sts", "instance", "vend"].index(call)
+    request: pytest.FixtureRequest, state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play,
+    trouble: Any, fallback: str, call: str,
+) -> None:  # fmt: skip
+    error = request.getfixturevalue(trouble)() if isinstance(trouble, str) else trouble
+    own = data_access(REQUEST, CALLER)
+    steps: list[Any] = [(WHO, CALLER), (own, no_grant()), (REGION, HERE), (WHERE, ARN)]
+    number = {"sts": 0, "vend": 1, "look-up": 3}[call]
     steps = [*steps[:number], (steps[number][0], error)]
-    deciding = decide(memory, ASK, make_rules(fallback=fallback))
+    deciding = decide(state, REQUEST, make_context(fallback=fallback))
     if fallback == "always":
-        verdict = play(deciding, *steps)
-        assert (verdict.outcome, verdict.vended, verdict.denial, verdict.error) == ("fallback", None, None, None)
-        assert verdict.advice
+        resolution = play(deciding, *steps)
+        assert (resolution.outcome, resolution.stored, resolution.denial) == ("fallback", None, None)
+        assert resolution.error is None
+        assert resolution.advice
     else:
         with pytest.raises(ServiceFailure) as failed:
             play(deciding, *steps)
         assert failed.value.__cause__ is error
-    assert not memory.flights
-    assert not memory.denials
-    assert memory.bucket("sales").denial is None
+        assert (failed.value.target, failed.value.operation) == ("s3://sales/emea/q3.csv", "GetObject")
+    assert len(state.calls) == 0
+    assert len(state.denials) == 0
+
+
+@pytest.mark.parametrize("fallback", ["denied", "always", "never"])
+def test_where_the_caller_s_own_credentials_are_not_accepted(
+    state: CallerState, make_context: MakeContext, play: Play, aws_error: Any, fallback: str
+) -> None:
+    deciding = decide(state, REQUEST, make_context(fallback=fallback))
+    step = (WHO, aws_error("ExpiredToken", "The security token has expired", 403))
+    if fallback == "always":
+        assert play(deciding, step).outcome == "fallback"
+    else:
+        with pytest.raises(CallerCredentialsError):
+            play(deciding, step)
 
 
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
@@ -115,29 +140,22 @@ def test_where_access_grants_can_not_be_asked(
     [(ParamValidationError(report="bad"), ConfigurationError), (TypeError("a bug"), TypeError)],
 )
 def test_a_wrong_option_or_a_bug_is_always_raised(
-    memory: Memory, make_rules: MakeRules, play: Play, trouble: Exception, raised: type[Exception], fallback: str
-) -> None:
+    state: CallerState, make_context: MakeContext, play: Play, trouble: Exception, raised: type[Exception],
+    fallback: str,
+) -> None:  # fmt: skip
     with pytest.raises(raised):
-        play(decide(memory, ASK, make_rules(account_id=OWNER, fallback=fallback)), (vend(ASK), trouble))
-    assert not memory.flights
+        play(decide(state, REQUEST, make_context(account_id=OWNER, fallback=fallback)), (VEND, trouble))
+    assert len(state.calls) == 0
 
 
-@pytest.mark.parametrize("fallback", ["denied", "always", "never"])
-def test_an_option_this_botocore_does_not_know_is_a_wrong_option(
-    memory: Memory, make_rules: MakeRules, fallback: str
+def test_each_denial_is_a_new_exception(
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
 ) -> None:
-    rules = make_rules(account_id=OWNER, fallback=fallback, audit_context="nightly", knows=())
-    with pytest.raises(ConfigurationError, match="audit_context"):
-        start(decide(memory, ASK, rules))
-    assert not memory.flights
-
-
-def test_each_denial_is_a_new_exception(memory: Memory, make_rules: MakeRules, no_grant: Refuses, play: Play) -> None:
-    rules = make_rules(account_id=OWNER, fallback="never")
-    steps = (vend(ASK), no_grant()), (REGION, HERE), (LIST, Page([], None))
+    context = make_context(account_id=OWNER, fallback="never")
+    steps = (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED)
     errors = [
-        play(decide(memory, ASK, rules), *steps).error,
-        *(end(decide(memory, ASK, rules)).error for _ in range(2)),
+        play(decide(state, REQUEST, context), *steps).error,
+        *(end(decide(state, REQUEST, context)).error for _ in range(2)),
     ]
     assert len({id(error) for error in errors}) == 3
     assert len({str(error) for error in errors}) == 1
@@ -145,9 +163,59 @@ def test_each_denial_is_a_new_exception(memory: Memory, make_rules: MakeRules, n
 
 
 def test_find_gives_the_denial_itself_whatever_the_fallback(
-    memory: Memory, make_rules: MakeRules, no_instance: Refuses, play: Play
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, play: Play
 ) -> None:
     found, source = play(
-        find(memory, ASK, make_rules(account_id=OWNER, fallback="always")), (vend(ASK), no_instance()), (REGION, HERE)
+        find(state, REQUEST, make_context(account_id=OWNER, fallback="always")),
+        (VEND, no_instance()),
+        (REGION, HERE),
     )
     assert (found.kind, source) == ("no instance", "vended")
+
+
+# Row 4 of the table: a denial that follows from what is known.
+
+
+@pytest.mark.parametrize("fallback", ["denied", "always", "never"])
+def test_a_conclusion_is_good_enough_for_the_caller_s_own_credentials_and_not_for_an_error(
+    state: CallerState,
+    make_context: MakeContext,
+    reply: MakeReply,
+    no_grant: MakeError,
+    no_instance: MakeError,
+    play: Play,
+    fallback: str,
+) -> None:
+    context = make_context(fallback=fallback)
+    outside = REQUEST._replace(target=REQUEST.target._replace(key="README"))
+    play(
+        decide(state, outside, context),
+        (WHO, CALLER), (data_access(outside, CALLER), no_instance()), (REGION, HERE),
+        (WHERE._replace(target=outside.target), no_instance()),
+    )  # fmt: skip
+    if fallback == "never":
+        assert play(decide(state, REQUEST, context), (WHERE, ARN), (VEND, reply())).outcome == "granted"
+    else:
+        resolution = end(decide(state, REQUEST, context))
+        assert (resolution.outcome, resolution.denial.provisional) == ("fallback", True)
+
+
+# The record for the user.
+
+
+def test_a_decision_says_what_was_granted(make_stored: MakeStored) -> None:
+    stored = make_stored()
+    access = RequiredAccess("READ", REQUEST.target)
+    decision = decision_of("GetObject", access, "us-east-1", Resolution("granted", stored, "cache"))
+    assert (decision.operation, decision.permission, decision.target) == ("GetObject", "READ", str(REQUEST.target))
+    assert (decision.outcome, decision.scope, decision.source) == ("granted", EMEA, "cache")
+    assert (decision.account_id, decision.region, decision.reason) == (OWNER, HERE, None)
+    assert decision.expiration is not None
+    assert decision.expiration.timestamp() == stored.expires_at
+
+
+def test_a_decision_says_why_not() -> None:
+    resolution = refused(Denial("no instance", "There is none", 0, None, None), "CopyObject", raises=False)
+    decision = decision_of("CopyObject", RequiredAccess("READWRITE", None), HERE, resolution)
+    assert (decision.target, decision.outcome, decision.scope) == (None, "fallback", None)
+    assert (decision.reason, decision.region, decision.account_id) == ("There is none", HERE, None)

@@ -10,8 +10,22 @@ import botocore.exceptions
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from access_grants_provider.core.service_errors import UnreadableAnswer, refusal, same_failure, translated
+from access_grants_provider.core.service_errors import (
+    ADVICE,
+    ERRORS,
+    Denial,
+    OutOfTime,
+    Purpose,
+    UnreadableAnswer,
+    concerns_all,
+    denial_kind,
+    denied,
+    one_line,
+    refuses_duration,
+    retry_kind,
+)
 from access_grants_provider.exceptions import (
+    AccessDenied,
     AccessGrantsError,
     CallerCredentialsError,
     ConfigurationError,
@@ -77,12 +91,18 @@ def made(kind: type[BotoCoreError]) -> BotoCoreError:
     return error
 
 
-def said(error: Exception, what: str = "for READ on 's3://sales/x' (GetObject)") -> AccessGrantsError:
-    return translated(error, "s3:GetDataAccess", "eu-west-1", "AKIA…WXYZ", what)  # type: ignore[arg-type]
+PURPOSE = Purpose(
+    "s3:GetDataAccess", "eu-west-1", "for READ on 's3://sales/x' (GetObject)", "AKIA…WXYZ",
+    "s3://sales/x", "READ", "GetObject",
+)  # fmt: skip
+
+
+def said(error: ClientError | BotoCoreError) -> AccessGrantsError:
+    return PURPOSE.failure(error)
 
 
 def test_no_grant_is_a_denial(aws_error: Make) -> None:
-    assert refusal(aws_error("AccessDenied", NO_GRANT)) == "no grant"
+    assert denial_kind(aws_error("AccessDenied", NO_GRANT)) == "no grant"
 
 
 @pytest.mark.parametrize(
@@ -98,29 +118,29 @@ def test_no_grant_is_a_denial(aws_error: Make) -> None:
 )
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
 def test_the_wording_of_iam_is_a_denial_of_another_kind(aws_error: Make, code: str, message: str) -> None:
-    assert refusal(aws_error(code, message)) == "permission missing"
+    assert denial_kind(aws_error(code, message)) == "permission missing"
 
 
 @pytest.mark.parametrize("message", ["", "Access Denied", None])
 def test_a_bare_denial_is_no_grant(aws_error: Make, message: Any) -> None:
-    assert refusal(aws_error("AccessDenied", message)) == "no grant"
+    assert denial_kind(aws_error("AccessDenied", message)) == "no grant"
 
 
 @pytest.mark.parametrize("key", ["explicit deny.txt", "which policy allows this", "not authorized to perform/x"])
 def test_a_key_that_reads_like_iam_is_no_grant_still(aws_error: Make, key: str) -> None:
     # Access Grants quotes the target, and whoever may name a key must not decide for the whole bucket.
     message = f"You do not have READ permissions to the requested S3 Prefix: s3://sales/{key}"
-    assert refusal(aws_error("AccessDenied", message)) == "no grant"
+    assert denial_kind(aws_error("AccessDenied", message)) == "no grant"
 
 
 def test_no_instance_is_a_denial(aws_error: Make) -> None:
-    assert refusal(aws_error("AccessGrantsInstanceNotExistsError", "it does not exist", 404)) == "no instance"
+    assert denial_kind(aws_error("AccessGrantsInstanceNotExistsError", "it does not exist", 404)) == "no instance"
 
 
 @pytest.mark.parametrize(("code", "status"), FAILURES)
 def test_whatever_else_aws_says_is_a_failure(aws_error: Make, code: str, status: int) -> None:
     error = aws_error(code, "the message of AWS", status)
-    assert refusal(error) is None
+    assert denial_kind(error) is None
     ours = said(error)
     assert type(ours) is ServiceFailure
     for part in ("s3:GetDataAccess", "eu-west-1", "'s3://sales/x'", "AKIA…WXYZ", code, str(status), "message of AWS"):
@@ -129,7 +149,7 @@ def test_whatever_else_aws_says_is_a_failure(aws_error: Make, code: str, status:
 
 @pytest.mark.parametrize("words", ["Signature expired: 20261122T030000Z", "Signature not yet current: 2"])
 def test_a_wrong_clock_is_told_apart_where_sts_speaks_of_the_signature(aws_error: Make, words: str) -> None:
-    assert str(said(aws_error("SignatureDoesNotMatch", words, 403))).endswith("set this machine's clock")
+    assert str(said(aws_error("SignatureDoesNotMatch", words, 403))).endswith("Set this machine's clock")
     assert "sign in again" in str(said(aws_error("SignatureDoesNotMatch", "The request signature does not match", 403)))
 
 
@@ -150,7 +170,7 @@ def test_a_failure_that_somebody_can_mend_says_how(aws_error: Make, code: str, h
 @pytest.mark.parametrize("code", CALLER_CODES)
 def test_what_is_wrong_with_the_caller_s_own_credentials_is_said(aws_error: Make, code: str) -> None:
     error = aws_error(code, "…", 403)
-    assert refusal(error) is None
+    assert denial_kind(error) is None
     ours = said(error)
     assert type(ours) is CallerCredentialsError
     assert code in str(ours)
@@ -159,13 +179,13 @@ def test_what_is_wrong_with_the_caller_s_own_credentials_is_said(aws_error: Make
 @pytest.mark.parametrize("response", [{}, {"Error": {}}, {"Error": {"Code": "SlowDown"}}])
 def test_an_error_without_its_fields_is_a_failure_still(response: Any) -> None:
     error = ClientError(response, "GetDataAccess")
-    assert refusal(error) is None
+    assert denial_kind(error) is None
     assert type(said(error)) is ServiceFailure
 
 
 @pytest.mark.parametrize("kind", [one for one in exceptions_of_botocore() if of_the_network(one)])
 def test_no_error_of_the_network_is_left_out(kind: type[BotoCoreError]) -> None:
-    assert refusal(made(kind)) is None
+    assert denial_kind(made(kind)) is None
     assert type(said(made(kind))) is Unreachable
 
 
@@ -183,7 +203,7 @@ def test_a_time_out_a_refusal_and_a_broken_connection_are_among_them() -> None:
 
 @pytest.mark.parametrize("kind", [one for one in exceptions_of_botocore() if not of_the_network(one)])
 def test_every_other_error_of_botocore_is_one_of_ours(kind: type[BotoCoreError]) -> None:
-    assert refusal(made(kind)) is None
+    assert denial_kind(made(kind)) is None
     ours = said(made(kind))
     assert isinstance(ours, (ServiceFailure, ConfigurationError))
     assert not isinstance(ours, Unreachable)
@@ -200,13 +220,120 @@ def test_an_answer_that_can_not_be_read_is_malformed() -> None:
     assert "cut off or no XML" in str(ours)
 
 
-@pytest.mark.parametrize("kind", [ServiceFailure, Unreachable, CallerCredentialsError, MalformedAnswer])
-def test_who_waited_gets_an_error_of_its_own_with_the_same_cause(kind: type[ServiceFailure]) -> None:
-    cause = ValueError("below")
-    failure = kind("it broke")
+def test_a_call_that_took_too_long_is_unreachable() -> None:
+    ours = said(OutOfTime(seconds=20))
+    assert type(ours) is Unreachable
+    assert "no answer within 20.0 s" in str(ours)
+
+
+def test_every_failure_carries_its_facts(aws_error: Make) -> None:
+    for ours in (said(aws_error("InvalidRequest", "…", 400)), said(UnreadableAnswer()), PURPOSE.malformed("nonsense")):
+        assert (ours.operation, ours.target, ours.permission) == ("GetObject", "s3://sales/x", "READ")
+        assert (ours.region, ours.caller) == ("eu-west-1", "AKIA…WXYZ")
+        assert str(ours).startswith(ours.message)
+        assert ours.hint is None or str(ours).endswith(ours.hint)
+
+
+def test_a_malformed_answer_says_what_is_wrong_with_it() -> None:
+    ours = PURPOSE.malformed("a grant without a scope")
+    assert type(ours) is MalformedAnswer
+    assert "called as AKIA…WXYZ, answered with a grant without a scope. The response does not look like AWS's" in str(
+        ours
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a\nb", "a\\nb"), ("\x1b[31mred", "\\x1b[31mred"), ("é 日本", "é 日本"), ("a\u2028b", "a\\u2028b")],
+)
+def test_what_aws_quotes_forges_no_line_of_a_log(aws_error: Make, text: str, shown: str) -> None:
+    assert one_line(text) == shown
+    assert shown in str(said(aws_error("InvalidRequest", text, 400)))
+    assert text in str(said(aws_error("InvalidRequest", text, 400))) or text != shown
+
+
+# Whether a call may do better when it is made again.
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("SlowDown", 503, "throttled"),
+        ("SlowDown", 400, "throttled"),
+        ("Throttling", 400, "throttled"),
+        ("ThrottlingException", 400, "throttled"),
+        ("RequestLimitExceeded", 400, "throttled"),
+        ("TooManyRequestsException", 400, "throttled"),
+        ("ThrottledException", 429, "throttled"),
+        ("ServiceUnavailable", 503, "throttled"),
+        ("InternalError", 500, "failed"),
+        ("502", 502, "failed"),
+        ("AccessDenied", 403, None),
+        ("InvalidRequest", 400, None),
+        ("ExpiredToken", 400, None),
+        ("", 0, None),
+    ],
+)
+def test_what_is_worth_trying_again_is_told_apart(aws_error: Make, code: str, status: int, kind: str | None) -> None:
+    assert retry_kind(aws_error(code, "…", status)) == kind
+
+
+def test_of_the_network_only_a_connection_that_was_closed_or_refused_is_tried_again() -> None:
+    again = {kind.__name__ for kind in exceptions_of_botocore() if retry_kind(made(kind)) is not None}
+    assert again == {"ConnectionClosedError", "EndpointConnectionError"}
+    assert retry_kind(OutOfTime(seconds=1)) is None
+    assert retry_kind(UnreadableAnswer()) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "refuses"),
+    [("InvalidRequest", True), ("StsValidationError", True), ("ValidationError", True), ("AccessDenied", False)],
+)
+def test_an_error_may_be_about_the_duration(aws_error: Make, code: str, refuses: bool) -> None:
+    assert refuses_duration(aws_error(code)) is refuses
+
+
+# Whether a failure is that of one target, or of all.
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "all_of_them"),
+    [
+        ("SlowDown", 503, True),
+        ("InternalError", 500, True),
+        ("ExpiredToken", 400, True),
+        ("InvalidRequest", 400, False),
+        ("StsPackedPolicyTooLargeError", 400, False),
+        ("StsNotAuthorizedError", 403, False),
+    ],
+)
+def test_a_failure_concerns_all_or_one_target(aws_error: Make, code: str, status: int, all_of_them: bool) -> None:
+    cause = aws_error(code, "…", status)
+    failure = said(cause)
+    assert isinstance(failure, ServiceFailure)
     failure.__cause__ = cause
-    again = same_failure(failure, "GetObject on 's3://b/k'")
-    assert again is not failure
-    assert (type(again), str(again)) == (kind, "it broke (GetObject on 's3://b/k' waited for this call)")
-    assert again.__cause__ is cause
-    assert again.__traceback__ is None
+    assert concerns_all(failure) is all_of_them
+
+
+def test_no_answer_concerns_all_and_nonsense_does_not() -> None:
+    assert concerns_all(Unreachable("no answer"))
+    assert concerns_all(CallerCredentialsError("expired"))
+    assert not concerns_all(MalformedAnswer("nonsense"))
+
+
+# Denials.
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_each_kind_of_denial_has_an_error_and_an_advice(kind: Any) -> None:
+    denial = Denial(kind, "No grant gives READ", 0, "444455556666", "eu-west-1")
+    error = denied(denial, "GetObject", target="s3://sales/x", permission="READ", caller="AKIA…WXYZ")
+    assert isinstance(error, AccessDenied)
+    assert str(error).endswith(f"No grant gives READ. {ADVICE[kind]}")
+    assert error.hint == ADVICE[kind]
+    assert (error.account_id, error.region, error.operation) == ("444455556666", "eu-west-1", "GetObject")
+    assert (error.target, error.permission, error.caller) == ("s3://sales/x", "READ", "AKIA…WXYZ")
+
+
+def test_a_fact_of_the_request_comes_before_that_of_the_denial() -> None:
+    assert denied(Denial("no grant", "no", 0, None, "eu-west-1"), "GetObject", region="us-east-1").region == "us-east-1"

@@ -1,4 +1,4 @@
-"""Pins of what boto3 and botocore do not promise and ``crt.py`` leans on: the day it changes, this says so."""
+"""Pins of what boto3 and botocore do not promise and ``crt_transfers.py`` needs: the day it changes, this says so."""
 
 from __future__ import annotations
 

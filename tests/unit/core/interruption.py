@@ -1,0 +1,58 @@
+"""Races made certain: something else runs between two steps of the interpreter, at each of them in turn."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+Work = Callable[[], object]
+
+# The core alone: the test's own steps are not interrupted.
+CORE = f"{os.sep}access_grants_provider{os.sep}core{os.sep}"
+
+
+def interrupted_at_every_step(begin: Callable[[], tuple[Work, Work, Work]], *, swapped: bool = False) -> int:
+    """Run some work once for each of its steps, with an interruption just before that step; return how many there were.
+
+    ``begin`` makes a new scene: the work, what comes in between, and a check of what is there afterwards. ``swapped``
+    has the second interrupted by the first. An interruption does what another thread would do if the interpreter
+    switched to it there and back after it is done; a signal handler and a ``__del__`` do just that.
+    """
+    number = 0
+    while True:
+        work, interruption, check = begin()
+        if swapped:
+            work, interruption = interruption, work
+        if not _run(work, interruption, number):
+            return number
+        check()
+        number += 1
+
+
+def _run(work: Work, interruption: Work, number: int) -> bool:
+    """Run ``work`` and, before its step ``number``, ``interruption``; tell whether there was such a step."""
+    left, happened = number, False
+
+    def step(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal left, happened
+        frame.f_trace_opcodes = True
+        if event == "opcode" and not happened:
+            if left == 0:
+                happened = True
+                interruption()
+            left -= 1
+        return step
+
+    def enter(frame: FrameType, *_: object) -> Any:
+        return step(frame, "call", None) if CORE in frame.f_code.co_filename else None
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return happened
