@@ -215,43 +215,80 @@ def is_one_cold_start(calls: list[str]) -> bool:
     return bool(calls) and len(calls) == len(set(calls))
 
 
-def explain_changes(runner: Runner, mode: Mode, before: RunResult, after: RunResult) -> dict[str, str]:
-    """Return each test whose result changed, with one of the explanations."""
-    changed = changed_tests(before, after)
-    present = [test for test in changed if test in after.results]
-    if not present:
-        return dict.fromkeys(changed, UNEXPLAINED)
-    alone = runner.run(Mode("without", mode.warm), present)
-    warm = runner.run(Mode(mode.variant, warm=True), present)
-    resigned = runner.run(Mode("resigned", mode.warm), present) if mode.variant == "granted" else None
+class Comparison:
+    """The runs of one suite with the package, beside one without it, and why results changed."""
 
-    def explanation(test: str) -> str:
-        if alone.results.get(test) != before.results.get(test):
-            return NOT_REPEATABLE
-        cold_start = not mode.warm and is_one_cold_start(after.calls.get(test, []))
-        same_when_warm = warm.results.get(test) == before.results.get(test) and not warm.calls.get(test)
-        if (cold_start and same_when_warm) or (mode.variant == "denied" and test in COUNTS_CALLS):
-            return COUNTS
-        if resigned is not None and resigned.outcome(test) == after.outcome(test):
-            return OWN_KEY
-        return UNEXPLAINED
+    def __init__(self, runner: Runner, before: RunResult) -> None:
+        self._runner = runner
+        self._before = before
+        self._runs: dict[Mode, RunResult] = {}
+        self._changed: dict[Mode, list[str]] = {}
+        self._reruns: dict[Mode, RunResult] = {}
 
-    return {test: explanation(test) for test in changed}
+    def run(self, mode: Mode, tests: Iterable[str]) -> None:
+        """Run the suite in a mode, and print how many results changed."""
+        after = self._runs[mode] = self._runner.run(mode, tests)
+        changed = self._changed[mode] = changed_tests(self._before, after)
+        # A warm run has the calls of each test's first run too, under another name.
+        calls = [after.calls[test] for test in after.results if test in after.calls]
+        print(
+            f"{mode}: {after.summary()}; {len(changed)} changed; "
+            f"S3 requests signed with a grant: {after.signed.get('a grant', 0)} of {sum(after.signed.values())}; "
+            f"control calls: {sum(map(len, calls))} in {len(calls)} tests; {after.seconds:.0f} s",
+        )
+        for test in changed:
+            print(f"  {test}: {self._before.results.get(test)} → {after.results.get(test)}", flush=True)
 
+    def print_changes(self) -> int:
+        """Print each test that changed, with the reason. Returns how many changes have none."""
+        unexplained = 0
+        for mode, changed in self._changed.items():
+            changes = self._explain(mode, changed)
+            unexplained += sum(kind == UNEXPLAINED for kind in changes.values())
+            if changes:
+                print(f"{mode}:")
+            for test, kind in sorted(changes.items(), key=lambda change: (change[1], change[0])):
+                self._print_change(mode, test, kind)
+        print(f"{unexplained} changes without an explanation")
+        return unexplained
 
-def print_run(mode: Mode, before: RunResult, after: RunResult, changes: dict[str, str]) -> None:
-    """Print one run with the package, and each test that changed."""
-    total, calls = sum(after.signed.values()), sum(len(made) for made in after.calls.values())
-    unexplained = sum(kind == UNEXPLAINED for kind in changes.values())
-    print(
-        f"{mode}: {after.summary()}; {len(changes)} changed, {unexplained} unexplained; "
-        f"S3 requests signed with a grant: {after.signed.get('a grant', 0)} of {total}; "
-        f"control calls: {calls} in {len(after.calls)} tests; {after.seconds:.0f} s"
-    )
-    for test, kind in sorted(changes.items(), key=lambda change: (change[1], change[0])):
+    def _print_change(self, mode: Mode, test: str, kind: str) -> None:
+        before, after = self._before, self._runs[mode]
         print(f"  {kind}: {test}: {before.results.get(test)} → {after.results.get(test)}")
         print(f"    {after.reasons.get(test) or before.reasons.get(test) or 'no reason given'}")
         print(f"    control calls: {'; '.join(after.calls.get(test, [])) or 'none'}", flush=True)
+
+    def _explain(self, mode: Mode, changed: list[str]) -> dict[str, str]:
+        before, after = self._before, self._runs[mode]
+        alone = self._rerun(Mode("without", mode.warm))
+        warm = self._runs.get(Mode(mode.variant, warm=True)) or self._rerun(Mode(mode.variant, warm=True))
+        # What a signature depends on is the key, and that does not depend on what is remembered.
+        resigned = self._rerun(Mode("resigned"))
+
+        def explanation(test: str) -> str:
+            if test not in after.results:
+                return UNEXPLAINED
+            if alone.results.get(test) != before.results.get(test):
+                return NOT_REPEATABLE
+            cold_start = not mode.warm and is_one_cold_start(after.calls.get(test, []))
+            same_when_warm = warm.results.get(test) == before.results.get(test) and not warm.calls.get(test)
+            if (cold_start and same_when_warm) or (mode.variant == "denied" and test in COUNTS_CALLS):
+                return COUNTS
+            if mode.variant == "granted" and resigned.outcome(test) == after.outcome(test):
+                return OWN_KEY
+            return UNEXPLAINED
+
+        return {test: explanation(test) for test in changed}
+
+    def _rerun(self, mode: Mode) -> RunResult:
+        """Run all tests that changed in any mode, and no other; once."""
+        if mode not in self._reruns:
+            present = {
+                test for other, tests in self._changed.items() for test in tests if test in self._runs[other].results
+            }
+            nothing = RunResult({}, {}, {}, {})
+            self._reruns[mode] = self._runner.run(mode, sorted(present)) if present else nothing
+        return self._reruns[mode]
 
 
 def main() -> int:
@@ -267,7 +304,6 @@ def main() -> int:
     missing = [test for test in tests if not (options.checkout / test.partition("::")[0]).exists()]
     if missing:
         parser.error(f"{options.checkout} is no checkout of {options.suite}: it has no {missing[0]}")
-    unexplained = 0
     with tempfile.TemporaryDirectory() as name:
         runner = Runner(suite, options.checkout, Path(name))
         before = runner.run(Mode("without"), tests)
@@ -276,12 +312,10 @@ def main() -> int:
             f"S3 requests: {sum(before.signed.values())}; {before.seconds:.0f} s",
             flush=True,
         )
+        comparison = Comparison(runner, before)
         for mode in map(MODES.__getitem__, options.modes):
-            after = runner.run(mode, tests)
-            changes = explain_changes(runner, mode, before, after)
-            unexplained += sum(kind == UNEXPLAINED for kind in changes.values())
-            print_run(mode, before, after, changes)
-    return 1 if unexplained else 0
+            comparison.run(mode, tests)
+        return 1 if comparison.print_changes() else 0
 
 
 if __name__ == "__main__":

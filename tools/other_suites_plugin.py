@@ -277,7 +277,8 @@ class Plugin:
         self.providers.clear()
         if self.warm:
             self.record.test = "before " + item.nodeid
-            runtestprotocol(item, log=False, nextitem=item)
+            # The test's own fixtures end, those of its class and module stay.
+            runtestprotocol(item, log=False, nextitem=item.parent)
         self.record.test = item.nodeid
         yield
 
