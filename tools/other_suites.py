@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,12 +127,17 @@ UNEXPLAINED = "CHANGED"
 
 @dataclass
 class RunResult:
-    """One run: each test's result, why it failed, the control calls it saw; who signed the S3 requests of all."""
+    """One run: each test's result, why it failed, the control calls it saw; who signed the S3 requests of all.
+
+    ``loaded``: how many S3 clients had the package, or the other key, in them.
+    """
 
     results: dict[str, str]
     reasons: dict[str, str]
     calls: dict[str, list[str]]
     signed: dict[str, int]
+    loaded: int = 0
+    load_errors: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def summary(self) -> str:
@@ -181,7 +186,10 @@ class Runner:
             tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
             ending = f"pytest ended with {code}" if code is not None else f"pytest was killed after {SECONDS_PER_RUN} s"
             sys.exit(f"{tail}\n{mode}: {ending} and did not run the whole suite")
-        return RunResult(**json.loads(report.read_text(encoding="utf-8")), seconds=time.monotonic() - begun)
+        result = RunResult(**json.loads(report.read_text(encoding="utf-8")), seconds=time.monotonic() - begun)
+        if result.load_errors:
+            sys.exit(f"{mode}: the package could not be loaded into a client: {result.load_errors[0]}")
+        return result
 
     def _environment(self, mode: Mode, report: Path) -> dict[str, str]:
         """Return the child's environment, without the AWS settings of whoever runs this."""
@@ -228,11 +236,13 @@ class Comparison:
     def run(self, mode: Mode, tests: Iterable[str]) -> None:
         """Run the suite in a mode, and print how many results changed."""
         after = self._runs[mode] = self._runner.run(mode, tests)
+        if not after.loaded:
+            sys.exit(f"{mode}: no test made an S3 client that the package is in")
         changed = self._changed[mode] = changed_tests(self._before, after)
         # A warm run has the calls of each test's first run too, under another name.
         calls = [after.calls[test] for test in after.results if test in after.calls]
         print(
-            f"{mode}: {after.summary()}; {len(changed)} changed; "
+            f"{mode}: {after.summary()}; {len(changed)} changed; in {after.loaded} S3 clients; "
             f"S3 requests signed with a grant: {after.signed.get('a grant', 0)} of {sum(after.signed.values())}; "
             f"control calls: {sum(map(len, calls))} in {len(calls)} tests; {after.seconds:.0f} s",
         )

@@ -13,8 +13,10 @@ the HeadBucket that looks up a bucket's region is answered here too, for there i
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
+import sys
 import threading
 import time
 import weakref
@@ -23,6 +25,7 @@ from collections.abc import Callable, Generator
 from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +38,7 @@ from botocore.credentials import Credentials
 from botocore.handlers import BUILTIN_HANDLERS
 from moto.iam.models import get_account_id_from
 
+import access_grants_provider
 from access_grants_provider import AccessGrantsProvider
 from access_grants_provider.testing import s3control_xml, sts
 from access_grants_provider.testing.dispatch import claim_of, service_of
@@ -46,11 +50,13 @@ from access_grants_provider.testing.scopes import parse_scope
 
 PERMISSION = "READWRITE"
 LIFETIME = 3600
-LOADED = {"granted": "access_grants_provider", "denied": "access_grants_provider", "resigned": __name__}
 
 
 class Record:
-    """What the tests did: their results, the control calls during each, and who signed the S3 requests."""
+    """What the tests did: their results, the control calls during each, and who signed the S3 requests.
+
+    ``loaded`` counts the S3 clients that the package is in; ``load_errors`` says why it is not in others.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -59,6 +65,8 @@ class Record:
         self.reasons: dict[str, str] = {}
         self.calls: dict[str, list[str]] = {}
         self.signed: Counter[str] = Counter()
+        self.loaded = 0
+        self.load_errors: list[str] = []
 
     def call(self, what: str) -> None:
         """Note a control call."""
@@ -73,7 +81,7 @@ class Record:
     def write(self, path: Path) -> None:
         """Write it all down as JSON."""
         with self._lock:
-            names = ("results", "reasons", "calls", "signed")
+            names = ("results", "reasons", "calls", "signed", "loaded", "load_errors")
             path.write_text(json.dumps({name: getattr(self, name) for name in names}), encoding="utf-8")
 
 
@@ -201,16 +209,75 @@ def _as_sent(request: AWSPreparedRequest) -> Request:
     return Request(request.method, parts.scheme, host, parts.path or "/", parts.query, headers, body)
 
 
-def initialize_client_plugin(client: Any) -> None:
-    """Sign the S3 requests of a client with another key: botocore loads this in the runs ``resigned``.
+class ErrorLog(logging.Handler):
+    """Collects what is logged at ERROR."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        self._messages.append(record.getMessage())
+
+
+class Loader:
+    """Loads the package into S3 clients and notes each failure: botocore hides what a plugin raises.
+
+    Without that, a package that can't be loaded would change no result. ``initialize``: the package's function, or
+    :func:`resign`.
+    """
+
+    def __init__(self, initialize: Callable[[Any], None], record: Record) -> None:
+        self._initialize = initialize
+        self._record = record
+
+    def initialize_client_plugin(self, client: Any) -> None:
+        """Load it into one client, as botocore asks for."""
+        if not (isinstance(client, BaseClient) and client.meta.service_model.service_name == "s3"):
+            return
+        errors = self._record.load_errors
+        log, handler = logging.getLogger("access_grants_provider"), ErrorLog(errors)
+        log.addHandler(handler)
+        try:
+            self._initialize(client)
+        except Exception as error:
+            errors.append(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            log.removeHandler(handler)
+        self._record.loaded += 1
+
+    def load_into_every_client(self, elsewhere: str | None = None) -> None:
+        """Have botocore load it, also in tests that put an environment of their own in place of ``os.environ``.
+
+        ``elsewhere``: the module that botocore loads in processes which the tests start.
+        """
+        module: Any = ModuleType("other_suites_loader")
+        module.initialize_client_plugin = self.initialize_client_plugin
+        sys.modules[module.__name__] = module
+        inherited = f"other-suites={elsewhere}"
+        if elsewhere is not None:
+            os.environ["BOTOCORE_EXPERIMENTAL__PLUGINS"] = inherited
+        sessions: Any = botocore.session
+        original = sessions.get_botocore_plugins
+
+        def plugins() -> str:
+            named: str | None = original()
+            # A test that sets the variable itself is about something else.
+            return named if named and named != inherited else f"other-suites={module.__name__}"
+
+        sessions.get_botocore_plugins = plugins
+
+
+def resign(client: Any) -> None:
+    """Sign the S3 requests of a client with another key: what is loaded in the runs ``resigned``.
 
     It does no more than that, so a test that it changes is about the caller's key. Requests that are signed by hand
     have no parameters in their context and are left alone, as the package has to leave them.
     """
-    if isinstance(client, BaseClient) and client.meta.service_model.service_name == "s3":
-        private: Any = client
-        credentials = Credentials(*session_keys())
-        client.meta.events.register_last("before-sign.s3", Resigner(private._request_signer, credentials))
+    credentials = Credentials(*session_keys())
+    client.meta.events.register_last("before-sign.s3", Resigner(client._request_signer, credentials))
 
 
 class Resigner:
@@ -309,15 +376,6 @@ def _reason(report: Any) -> str:
     return lines[0] if lines else ""
 
 
-def _load_into_every_client(module: str) -> None:
-    """Have botocore load a plugin, also in tests that put an environment of their own in place of ``os.environ``."""
-    plugins = os.environ["BOTOCORE_EXPERIMENTAL__PLUGINS"] = f"other-suites={module}"
-    sessions: Any = botocore.session
-    original = sessions.get_botocore_plugins
-    # A test that sets the variable itself is about something else.
-    sessions.get_botocore_plugins = lambda: original() or plugins
-
-
 def pytest_configure(config: Any) -> None:
     """Begin, before any test has made a client."""
     variant, report = os.environ.get("OTHER_SUITES_VARIANT"), os.environ.get("OTHER_SUITES_REPORT")
@@ -330,8 +388,11 @@ def pytest_configure(config: Any) -> None:
     watch = Watch(plugin.grants, answers_calls=not serves, answers_heads=bool(os.environ.get("OTHER_SUITES_STUBBED")))
     BUILTIN_HANDLERS.insert(0, ("before-send", watch))
     plugin.providers.watch()
-    if variant in LOADED:
-        _load_into_every_client(LOADED[variant])
+    if variant == "resigned":
+        Loader(resign, plugin.record).load_into_every_client()
+    elif variant != "without":
+        initialize = access_grants_provider.initialize_client_plugin
+        Loader(initialize, plugin.record).load_into_every_client("access_grants_provider")
         if serves:
             plugin.serve()
     config.pluginmanager.register(plugin, "other-suites-run")
