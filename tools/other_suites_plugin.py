@@ -1,37 +1,46 @@
 """The pytest plugin of ``other_suites.py``: S3 Access Grants beside whatever S3 a test suite brings, and a record.
 
-The suites fake S3 themselves with moto and sign with keys of their own invention. Nothing of that is touched: this
-answers the calls to S3 Access Grants and STS alone, for any key, and notes each request that botocore sends. So S3's
+The suites fake S3 themselves and sign with keys of their own invention. Nothing of that is touched: this answers the
+package's own calls to S3 Access Grants and STS, for any key, and notes each request that botocore sends. So S3's
 answers are the suite's own in all runs, and what differs can only come from the signatures and the calls.
 
-Synchronous calls to AWS hosts are answered before they are sent, on botocore's ``before-send``, where moto answers too.
-With ``OTHER_SUITES_ENDPOINT=1`` there is an HTTP server besides, named in ``S3_ACCESS_GRANTS_ENDPOINT_URL``, for suites
-whose S3 is a server and for asynchronous clients, whose answers can't be made up on that event.
+The calls are answered before they are sent, on botocore's ``before-send``, so that no stub of a suite sees them. With
+``OTHER_SUITES_SERVER=1`` an HTTP server answers them, named in ``S3_ACCESS_GRANTS_ENDPOINT_URL``, for suites whose S3
+is a server and for asynchronous clients, whose answers can't be made up on that event. With ``OTHER_SUITES_STUBBED=1``
+the HeadBucket that looks up a bucket's region is answered here too, for there is no S3 that would.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
+import sys
 import threading
 import time
+import weakref
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from datetime import datetime, timezone
+from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
+import botocore.session
 import pytest
 from _pytest.runner import runtestprotocol
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest, AWSResponse
+from botocore.client import BaseClient
+from botocore.credentials import Credentials
 from botocore.handlers import BUILTIN_HANDLERS
-from moto.core.botocore_stubber import MockRawResponse
 from moto.iam.models import get_account_id_from
 
-from access_grants_provider.sdk.api_calls import is_aws_host
-from access_grants_provider.testing import control, sts
+import access_grants_provider
+from access_grants_provider import AccessGrantsProvider
+from access_grants_provider.testing import s3control_xml, sts
 from access_grants_provider.testing.dispatch import claim_of, service_of
 from access_grants_provider.testing.errors import Refusal, error_response
 from access_grants_provider.testing.http_messages import Request, Response, bucket_and_key, text_of
@@ -39,12 +48,15 @@ from access_grants_provider.testing.http_server import HttpServer
 from access_grants_provider.testing.records import PROVIDER_USER_AGENT
 from access_grants_provider.testing.scopes import parse_scope
 
-EVERYTHING = "READWRITE"
+PERMISSION = "READWRITE"
 LIFETIME = 3600
 
 
 class Record:
-    """What the tests did: their results, the control calls during each, and who signed the S3 requests."""
+    """What the tests did: their results, the control calls during each, and who signed the S3 requests.
+
+    ``loaded`` counts the S3 clients that the package is in; ``load_errors`` says why it is not in others.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,26 +65,28 @@ class Record:
         self.reasons: dict[str, str] = {}
         self.calls: dict[str, list[str]] = {}
         self.signed: Counter[str] = Counter()
+        self.loaded = 0
+        self.load_errors: list[str] = []
 
     def call(self, what: str) -> None:
         """Note a control call."""
         with self._lock:
             self.calls.setdefault(self.test, []).append(what)
 
-    def request(self, signer: str) -> None:
+    def request(self, signed_with: str) -> None:
         """Note an S3 request."""
         with self._lock:
-            self.signed[signer] += 1
+            self.signed[signed_with] += 1
 
     def write(self, path: Path) -> None:
         """Write it all down as JSON."""
         with self._lock:
-            names = ("results", "reasons", "calls", "signed")
+            names = ("results", "reasons", "calls", "signed", "loaded", "load_errors")
             path.write_text(json.dumps({name: getattr(self, name) for name in names}), encoding="utf-8")
 
 
 class Grants:
-    """Decides for whoever asks: one grant, READWRITE on everything, or none at all."""
+    """Decides for every caller alike: one grant, READWRITE on everything, or none at all."""
 
     def __init__(self, granted: bool, record: Record, clock: Callable[[], float] = time.time) -> None:
         self.granted = granted
@@ -83,23 +97,23 @@ class Grants:
 
     def answer(self, request: Request) -> Response | None:
         """Answer a call to S3 Access Grants or STS; None if it is none."""
-        operation = control.find_operation(request)
+        operation = s3control_xml.find_operation(request)
         claim = claim_of(request)
         caller = claim.access_key_id if claim is not None else ""
         account_id = get_account_id_from(caller)
         if operation is None:
-            if service_of(request) != "sts" or PROVIDER_USER_AGENT not in request.header("user-agent"):
+            if service_of(request) != "sts":
                 return None
             self.record.call(f"GetCallerIdentity by {caller}")
             arn = f"arn:aws:iam::{account_id}:user/somebody"
             return sts.answer({"Arn": arn, "UserId": "somebody", "Account": account_id})
-        parameters = control.parse_parameters(operation, request)
+        parameters = s3control_xml.parse_parameters(operation, request)
         asked = parameters.get("Target") or parameters.get("S3Prefix") or parameters.get("GrantScope") or ""
         self.record.call(" ".join(filter(None, (operation.name, parameters.get("Permission"), asked, "by", caller))))
         region = claim.region if claim is not None else "us-east-1"
         instance = f"arn:aws:s3:{region}:{account_id}:access-grants/default"
         try:
-            return control.success(operation, self._result(operation.name, parameters, instance))
+            return s3control_xml.success(operation, self._result(operation.name, parameters, instance))
         except Refusal as refusal:
             return error_response(refusal, "s3control", request.method)
 
@@ -108,7 +122,7 @@ class Grants:
             return {"AccessGrantsInstanceArn": instance, "AccessGrantsInstanceId": "default"}
         if operation == "ListCallerAccessGrants":
             bucket = parse_scope(parameters["GrantScope"]).bucket
-            grant = {"Permission": EVERYTHING, "GrantScope": f"s3://{bucket}/*", "ApplicationArn": "NA"}
+            grant = {"Permission": PERMISSION, "GrantScope": f"s3://{bucket}/*", "ApplicationArn": "NA"}
             return {"CallerAccessGrantsList": [grant] if self.granted else []}
         if operation != "GetDataAccess":
             raise Refusal("NotImplemented", f"{operation} was not expected of the package", status=501)
@@ -118,13 +132,13 @@ class Grants:
             shown = "".join(letter if letter.isprintable() else "?" for letter in target)
             wording = f"You do not have {permission} permissions to the requested S3 Prefix: {shown}"
             raise Refusal("AccessDenied", wording)
-        key = "ASIAGRANT" + secrets.token_hex(8).upper()[:11]
+        key, secret, token = session_keys()
         self.keys.add(key)
         return {
             "Credentials": {
                 "AccessKeyId": key,
-                "SecretAccessKey": secrets.token_hex(20),
-                "SessionToken": secrets.token_hex(160),
+                "SecretAccessKey": secret,
+                "SessionToken": token,
                 "Expiration": datetime.fromtimestamp(int(self._clock()) + LIFETIME, timezone.utc),
             },
             "MatchedGrantTarget": f"s3://{parse_scope(target).bucket}/*",
@@ -132,59 +146,193 @@ class Grants:
         }
 
 
-class Watch:
-    """Sees every request that botocore and aiobotocore are about to send in this process."""
+def session_keys() -> tuple[str, str, str]:
+    """Return a key id, a secret and a token of the lengths that AWS's have."""
+    return "ASIAGRANT" + secrets.token_hex(8).upper()[:11], secrets.token_hex(20), secrets.token_hex(160)
 
-    def __init__(self, grants: Grants) -> None:
+
+class Watch:
+    """Sees every request that botocore and aiobotocore are about to send in this process.
+
+    ``answers_calls``: the package's control calls are answered here. ``answers_heads``: its HeadBucket too.
+    """
+
+    def __init__(self, grants: Grants, answers_calls: bool, answers_heads: bool) -> None:
         self._grants = grants
+        self._answers_calls = answers_calls
+        self._answers_heads = answers_heads
 
     def __call__(self, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
-        """Handle ``before-send``: answer a control call to an AWS host, note a request to S3."""
-        parts = urlsplit(request.url)
-        headers = {name.lower(): text_of(value) for name, value in request.headers.items()}
-        body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
-        host = headers.get("host", parts.netloc)
-        seen = Request(request.method, parts.scheme, host, parts.path or "/", parts.query, headers, body)
-        if not _is_control(seen):
-            self._note(seen)
-            return None
-        if not is_aws_host(seen.hostname):
-            return None
-        response = self._grants.answer(seen)
+        """Handle ``before-send``: answer a call of the package, note a request to S3."""
+        response = self._response(_as_sent(request))
         if response is None:
             return None
-        return AWSResponse(request.url, response.status, response.headers, MockRawResponse(response.body))
+        headers: Any = response.headers
+        return AWSResponse(request.url, response.status, headers, RawBody(response.body))
 
-    def _note(self, request: Request) -> None:
+    def _response(self, request: Request) -> Response | None:
+        is_ours = PROVIDER_USER_AGENT in request.header("user-agent")
+        is_head = is_ours and request.method == "HEAD" and service_of(request) == "s3"
+        if is_head:
+            return self._head(request)
+        if is_ours:
+            return self._grants.answer(request) if self._answers_calls else None
+        if service_of(request) == "s3" and s3control_xml.find_operation(request) is None:
+            claim = claim_of(request)
+            by_grant = claim is not None and claim.access_key_id in self._grants.keys
+            self._grants.record.request("a grant" if by_grant else "nobody" if claim is None else "the caller")
+        return None
+
+    def _head(self, request: Request) -> Response | None:
         claim = claim_of(request)
-        if service_of(request) != "s3":
+        caller = claim.access_key_id if claim is not None else "nobody"
+        self._grants.record.call(f"HeadBucket {bucket_and_key(request)[0]} by {caller}")
+        if not self._answers_heads:
+            return None
+        return Response(200, {"x-amz-bucket-region": claim.region if claim is not None else "us-east-1"})
+
+
+class RawBody(BytesIO):
+    """A response's body, as botocore reads it off urllib3."""
+
+    def stream(self, **_: object) -> Generator[bytes, None, None]:
+        """Yield what is left."""
+        if rest := self.read():
+            yield rest
+
+
+def _as_sent(request: AWSPreparedRequest) -> Request:
+    parts = urlsplit(request.url)
+    headers = {name.lower(): text_of(value) for name, value in request.headers.items()}
+    body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
+    host = headers.get("host", parts.netloc)
+    return Request(request.method, parts.scheme, host, parts.path or "/", parts.query, headers, body)
+
+
+class ErrorLog(logging.Handler):
+    """Collects what is logged at ERROR."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        self._messages.append(record.getMessage())
+
+
+class Loader:
+    """Loads the package into S3 clients and notes each failure: botocore hides what a plugin raises.
+
+    Without that, a package that can't be loaded would change no result. ``initialize``: the package's function, or
+    :func:`resign`.
+    """
+
+    def __init__(self, initialize: Callable[[Any], None], record: Record) -> None:
+        self._initialize = initialize
+        self._record = record
+
+    def initialize_client_plugin(self, client: Any) -> None:
+        """Load it into one client, as botocore asks for."""
+        if not (isinstance(client, BaseClient) and client.meta.service_model.service_name == "s3"):
             return
-        if PROVIDER_USER_AGENT in request.header("user-agent"):
-            caller = claim.access_key_id if claim is not None else "nobody"
-            self._grants.record.call(f"HeadBucket {bucket_and_key(request)[0]} by {caller}")
-        elif claim is None:
-            self._grants.record.request("nobody")
-        else:
-            self._grants.record.request("a grant" if claim.access_key_id in self._grants.keys else "the caller")
+        errors = self._record.load_errors
+        log, handler = logging.getLogger("access_grants_provider"), ErrorLog(errors)
+        log.addHandler(handler)
+        try:
+            self._initialize(client)
+        except Exception as error:
+            errors.append(f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            log.removeHandler(handler)
+        self._record.loaded += 1
+
+    def load_into_every_client(self, elsewhere: str | None = None) -> None:
+        """Have botocore load it, also in tests that put an environment of their own in place of ``os.environ``.
+
+        ``elsewhere``: the module that botocore loads in processes which the tests start.
+        """
+        module: Any = ModuleType("other_suites_loader")
+        module.initialize_client_plugin = self.initialize_client_plugin
+        sys.modules[module.__name__] = module
+        inherited = f"other-suites={elsewhere}"
+        if elsewhere is not None:
+            os.environ["BOTOCORE_EXPERIMENTAL__PLUGINS"] = inherited
+        sessions: Any = botocore.session
+        original = sessions.get_botocore_plugins
+
+        def plugins() -> str:
+            named: str | None = original()
+            # A test that sets the variable itself is about something else.
+            return named if named and named != inherited else f"other-suites={module.__name__}"
+
+        sessions.get_botocore_plugins = plugins
 
 
-def _is_control(request: Request) -> bool:
-    return control.find_operation(request) is not None or service_of(request) == "sts"
+def resign(client: Any) -> None:
+    """Sign the S3 requests of a client with another key: what is loaded in the runs ``resigned``.
+
+    It does no more than that, so a test that it changes is about the caller's key. Requests that are signed by hand
+    have no parameters in their context and are left alone, as the package has to leave them.
+    """
+    credentials = Credentials(*session_keys())
+    client.meta.events.register_last("before-sign.s3", Resigner(client._request_signer, credentials))
+
+
+class Resigner:
+    """Handles ``before-sign.s3``: the request gets these credentials, unless it has some or needs none."""
+
+    def __init__(self, request_signer: Any, credentials: Credentials) -> None:
+        self._request_signer = request_signer
+        self._credentials = credentials
+
+    def __call__(self, request: AWSRequest, signature_version: Any, **_: object) -> None:
+        """Put the credentials into the request's context."""
+        signing = request.context.get("signing", {})
+        is_foreign = signature_version is botocore.UNSIGNED or signature_version.startswith(("v4-s3express", "bearer"))
+        if is_foreign or self._request_signer._credentials is None or "s3_redirect" not in request.context:
+            return
+        if "request_credentials" not in signing and "identity_cache" not in signing:
+            request.context["signing"] = {**signing, "request_credentials": self._credentials}
+
+
+class Providers:
+    """Every provider of the process. Those that autoload makes belong to nobody, so nobody could clear them."""
+
+    def __init__(self) -> None:
+        self._made: weakref.WeakSet[AccessGrantsProvider] = weakref.WeakSet()
+
+    def watch(self) -> None:
+        """Begin to note the providers that are made."""
+        provider_class: Any = AccessGrantsProvider
+        made, original = self._made, provider_class.__init__
+
+        def initialize(provider: AccessGrantsProvider, *args: Any, **kwargs: Any) -> None:
+            original(provider, *args, **kwargs)
+            made.add(provider)
+
+        provider_class.__init__ = initialize
+
+    def clear(self) -> None:
+        """Have all of them forget everything."""
+        for provider in list(self._made):
+            provider.clear()
 
 
 class Plugin:
     """Wires the grants into one run of pytest, and writes the record at its end."""
 
-    def __init__(self, mode: str, report: Path) -> None:
+    def __init__(self, variant: str, warm: bool, report: Path) -> None:
         self.record = Record()
-        self.covered = mode != "without"
-        self.grants = Grants(mode.startswith("granted"), self.record)
-        self.warm = mode.endswith("-warm")
+        self.grants = Grants(variant == "granted", self.record)
+        self.warm = warm
         self.report = report
+        self.providers = Providers()
         self._server: HttpServer | None = None
 
     def serve(self) -> None:
-        """Answer the control calls over HTTP too."""
+        """Answer the control calls over HTTP."""
         self._server = HttpServer(("127.0.0.1", 0), lambda request, _: self.grants.answer(request) or Response(404))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         host, port = self._server.server_address[:2]
@@ -193,20 +341,13 @@ class Plugin:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> Generator[None, Any, None]:
         """Start each test cold; in a warm run, run it once before."""
-        self._forget()
+        self.providers.clear()
         if self.warm:
             self.record.test = "before " + item.nodeid
-            runtestprotocol(item, log=False, nextitem=item)
+            # The test's own fixtures end, those of its class and module stay.
+            runtestprotocol(item, log=False, nextitem=item.parent)
         self.record.test = item.nodeid
         yield
-
-    def _forget(self) -> None:
-        if self.covered:
-            # What autoload registered has no public handle, for it belongs to nobody.
-            from access_grants_provider.registration import _registry
-
-            for provider in list(_registry.autoloaded.values()):
-                provider.clear()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Note a test's result: the worst of its phases."""
@@ -235,16 +376,23 @@ def _reason(report: Any) -> str:
     return lines[0] if lines else ""
 
 
-def _plugins() -> Iterator[Plugin]:
-    mode, report = os.environ.get("OTHER_SUITES_MODE"), os.environ.get("OTHER_SUITES_REPORT")
-    if mode is not None and report is not None:
-        yield Plugin(mode, Path(report))
-
-
 def pytest_configure(config: Any) -> None:
     """Begin, before any test has made a client."""
-    for plugin in _plugins():
-        BUILTIN_HANDLERS.insert(0, ("before-send", Watch(plugin.grants)))
-        if plugin.covered and os.environ.get("OTHER_SUITES_ENDPOINT"):
+    variant, report = os.environ.get("OTHER_SUITES_VARIANT"), os.environ.get("OTHER_SUITES_REPORT")
+    if variant is None or report is None:
+        return
+    plugin = Plugin(variant, bool(os.environ.get("OTHER_SUITES_WARM")), Path(report))
+    serves = bool(os.environ.get("OTHER_SUITES_SERVER"))
+    # Reads S3 Control's model before a test puts something else in place of what reads it.
+    s3control_xml.find_operation(Request("GET", "https", "localhost", "/"))
+    watch = Watch(plugin.grants, answers_calls=not serves, answers_heads=bool(os.environ.get("OTHER_SUITES_STUBBED")))
+    BUILTIN_HANDLERS.insert(0, ("before-send", watch))
+    plugin.providers.watch()
+    if variant == "resigned":
+        Loader(resign, plugin.record).load_into_every_client()
+    elif variant != "without":
+        initialize = access_grants_provider.initialize_client_plugin
+        Loader(initialize, plugin.record).load_into_every_client("access_grants_provider")
+        if serves:
             plugin.serve()
-        config.pluginmanager.register(plugin, "other-suites-run")
+    config.pluginmanager.register(plugin, "other-suites-run")

@@ -1,12 +1,11 @@
 """What a fault of a control call does to the S3 request it is made for: written once, run by ``test_faults.py``.
 
-``python tests/functional/fault_table.py`` writes docs/faults.md from it, ``--check`` compares. Rules are read from the
+``python -m tools.docs docs/faults.md`` writes the page from it. Rules are read from the
 top, the first that fits counts; ``*`` fits everything and ``|`` stands between names.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -237,7 +236,7 @@ def page() -> str:
         "",
         "What happens to an S3 request when a call fails that is made for it. Each cell of these tables is run by",
         "`tests/functional/test_faults.py` against the local S3 Access Grants over HTTP, over botocore and over",
-        f"aiobotocore: {number} cells each. The page is written by `python tests/functional/fault_table.py`.",
+        f"aiobotocore: {number} cells each. The page is written by `python -m tools.docs`.",
         "",
         "Of every cell the record of the service shows: no request was signed with somebody else's credentials or with",
         "credentials that had ended, and nothing came from half an answer. Nobody waits longer than the client's own",
@@ -290,9 +289,3 @@ def _amounts(call: str, fault: str) -> str:
 
 def _table(head: list[str], rows: Iterator[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
-
-
-if __name__ == "__main__":
-    if "--check" in sys.argv[1:]:
-        sys.exit(PAGE.read_text(encoding="utf-8") != page())
-    PAGE.write_text(page(), encoding="utf-8")

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from access_grants_provider import __version__
 from access_grants_provider.cli import main
-from access_grants_provider.cli.demo.checks import Step
 from access_grants_provider.cli.demo import story
+from access_grants_provider.cli.demo.checks import Step
 
 ROOT = Path(__file__).parents[2]
 
