@@ -1,0 +1,38 @@
+"""A covered request that comes in the middle of another one, at a sample of the package's lines; CI runs them all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="each point is a forked process")
+
+REPOSITORY = Path(__file__).parents[2]
+BOUND_SECONDS = 20  # the requests of a point take less than 1 s, its waits for other threads 2 s each at most
+
+
+def interrupt(*options: str, seconds: float = 600) -> None:
+    command = [sys.executable, "-m", "stress.interruptions", "--bound", str(BOUND_SECONDS), *options]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=seconds)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Together, because most of the time of a short run goes into its start.
+KINDS = pytest.mark.parametrize(
+    "kinds", [("signal", "thread", "upload"), ("finaliser", "fork", "log")], ids=["signal handlers", "others"]
+)
+
+
+@KINDS
+def test_a_covered_request_that_comes_in_at_a_line_of_a_cold_or_warm_request_does_not_hang(kinds):
+    interrupt("--kinds", *kinds, "--points", "20", "--give-up-after", "1")
+
+
+@pytest.mark.exhaustive
+@KINDS
+def test_a_covered_request_that_comes_in_at_every_line_of_a_cold_or_warm_request_does_not_hang(kinds):
+    interrupt("--kinds", *kinds, seconds=4 * 3600)
