@@ -171,7 +171,11 @@ def test_no_such_bucket(server, alice, invoke):
 
 def test_no_instance(server, invoke, alice):
     server.bucket("far", region="eu-west-1")
-    failed(invoke("credentials", "s3://far/in/"), "no S3 Access Grants instance in eu-west-1", "Create an S3 Access")
+    failed(
+        invoke("credentials", "s3://far/in/"),
+        "No S3 Access Grants instance in eu-west-1 is responsible for 's3://far/in/*'",
+        "Create an S3 Access",
+    )
 
 
 def test_a_missing_permission(server, alice, invoke):
