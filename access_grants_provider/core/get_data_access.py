@@ -136,6 +136,8 @@ def _read_reply(
 
 def purpose_of(request: GrantRequest, call: str, region: str, caller: str) -> Purpose:
     """Return what a call is made for: ``call`` is the IAM action, ``caller`` the masked access key id."""
+    if not request.target.bucket:
+        return Purpose(call, region, "for the grants of all buckets", caller, operation=request.operation)
     what = f"for {request.permission} on {str(request.target)!r} ({request.operation})"
     return Purpose(call, region, what, caller, str(request.target), request.permission, request.operation)
 

@@ -32,7 +32,10 @@ CORE = [path for path in FILES if path.parent.name == "core"]
 PUBLIC = {
     "AccessGrantsConfig",
     "AccessGrantsProvider",
+    "CallerGrant",
     "Decision",
+    "Stats",
+    "VendedCredentials",
     "exceptions",
     "initialize_client_plugin",
     "register",
