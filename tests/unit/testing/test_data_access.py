@@ -13,9 +13,8 @@ from access_grants_provider.testing import AccessGrantsServer, mock_access_grant
 
 ACCOUNT = "123456789012"
 OTHER = "222222222222"
-KNOWS_INSTANCE_SCOPE = "InstanceScope" in (
-    botocore.session.Session().get_service_model("s3control").operation_model("GetDataAccess").input_shape.members
-)
+GET_DATA_ACCESS: Any = botocore.session.Session().get_service_model("s3control").operation_model("GetDataAccess")
+KNOWS_INSTANCE_SCOPE = "InstanceScope" in GET_DATA_ACCESS.input_shape.members
 needs_instance_scope = pytest.mark.skipif(not KNOWS_INSTANCE_SCOPE, reason="botocore's model has no InstanceScope")
 
 
