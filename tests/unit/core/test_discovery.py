@@ -572,6 +572,14 @@ def test_a_look_up_that_fails_is_a_failure_and_no_denial(
     assert not len(state.denials)
 
 
+def test_what_is_known_of_a_bucket_denies_nothing_while_the_account_is_not_known(
+    state: CallerState, make_context: MakeContext, clock: Clock
+) -> None:
+    # As after grants(), which looks the region up first.
+    state.bucket("sales").region_until = clock.monotonic + 300
+    assert start(decide(state, REQUEST, make_context())) == WHO
+
+
 def test_sts_is_called_once_however_many_buckets_are_cold(
     state: CallerState, make_context: MakeContext, reply: MakeReply
 ) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from access_grants_provider.core.scopes import GrantScope, MalformedScope, Target, common_prefix, permits
+from access_grants_provider.core.scopes import (
+    PERMISSIONS,
+    GrantScope,
+    MalformedScope,
+    Target,
+    common_prefix,
+    permission_of,
+    permits,
+    target_of,
+)
+from access_grants_provider.exceptions import ConfigurationError
 
 
 def key(name: str, bucket: str = "sales") -> GrantScope:
@@ -135,3 +145,34 @@ def test_scopes_are_values() -> None:
     assert GrantScope.parse("s3://sales*") == GrantScope.parse("s3://sales/*")
     assert len({key("a"), key("a"), prefix("a")}) == 2
     assert Target is GrantScope
+
+
+@pytest.mark.parametrize(
+    ("uri", "target"),
+    [
+        ("s3://sales/a/b", key("a/b")),
+        ("s3://sales/a/", prefix("a/")),
+        ("s3://sales/a*", prefix("a")),
+        ("s3://sales/a/*", prefix("a/")),
+        ("s3://sales", prefix("")),
+        ("s3://sales/", prefix("")),
+        ("s3://sales/*", prefix("")),
+        ("s3://sales*", prefix("")),
+    ],
+)
+def test_a_user_s_uri_is_a_key_a_prefix_or_a_bucket(uri: str, target: GrantScope) -> None:
+    assert target_of(uri) == target
+
+
+@pytest.mark.parametrize("uri", ["", "s3://", "s3:///key", "sales/key", "https://sales/key", None, 7, b"s3://sales"])
+def test_what_is_no_uri_of_s3_is_a_wrong_option(uri: object) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        target_of(uri)  # type: ignore[arg-type]
+    assert f"target={uri!r} is not allowed" in str(refused.value)
+
+
+def test_a_permission_is_one_of_three() -> None:
+    assert [permission_of(text) for text in PERMISSIONS] == list(PERMISSIONS)
+    for text in ("read", "READ ", "", "ALL"):
+        with pytest.raises(ConfigurationError, match=f"permission={text!r} is not allowed"):
+            permission_of(text)

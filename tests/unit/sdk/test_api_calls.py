@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError, ParamValidationError
+from botocore.exceptions import ClientError, EndpointConnectionError, InvalidRegionError, ParamValidationError
 from botocore.hooks import HierarchicalEmitter
 from botocore.parsers import ResponseParserError
 
@@ -307,7 +307,12 @@ def test_what_botocore_can_not_parse_is_unreadable_and_leads_to_no_error_that_qu
 
 
 @pytest.mark.parametrize(
-    "error", [EndpointConnectionError(endpoint_url="x"), ParamValidationError(report="x"), NoRegionError()]
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="x"),
+        ParamValidationError(report="x"),
+        InvalidRegionError(region_name="a b"),
+    ],
 )
 def test_an_error_of_botocore_passes(error: Exception) -> None:
     # Some of them are ValueErrors too, as the parser's are.

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from access_grants_provider.sdk.async_backend import Backend, running_backend
 trio = pytest.importorskip("trio", reason="trio is not installed: pip install trio")
 
 # As good as for ever: a test that waits for it has failed.
-LONG = 60.0
+LONG = 20.0
 SHORT = 0.01
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
@@ -26,10 +27,18 @@ variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 @pytest.fixture(params=["asyncio", "trio"])
 def run(request: pytest.FixtureRequest) -> Run:
-    """Run a coroutine function on each kind of event loop."""
+    """Run a coroutine function on each kind of event loop, not for ever."""
+
+    def in_trio(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        async def bounded() -> Any:
+            with trio.fail_after(LONG):
+                return await work()
+
+        return trio.run(bounded)
+
     if request.param == "trio":
-        return trio.run  # type: ignore[no-any-return]
-    return lambda work: asyncio.run(work())
+        return in_trio
+    return lambda work: asyncio.run(asyncio.wait_for(work(), LONG))
 
 
 async def never() -> None:
@@ -94,6 +103,15 @@ def test_what_takes_longer_is_cancelled_and_out_of_time(run: Run) -> None:
         return happened
 
     assert run(work) == ["cancelled"]
+
+
+def test_what_ended_in_time_is_not_cancelled_later(run: Run) -> None:
+    async def work() -> str:
+        await running_backend().within(SHORT, running_backend().pause(0))
+        await running_backend().pause(3 * SHORT)
+        return "went on"
+
+    assert run(work) == "went on"
 
 
 def test_it_is_awaited_in_the_same_task(run: Run) -> None:
@@ -226,8 +244,6 @@ def test_work_needs_no_thread_of_the_loop_s_own() -> None:
     # A program may have filled them with threads that wait for the loop.
     async def work() -> str:
         release, loop = threading.Event(), asyncio.get_running_loop()
-        from concurrent.futures import ThreadPoolExecutor
-
         with ThreadPoolExecutor(1) as executor:
             loop.set_default_executor(executor)
             waiting = loop.run_in_executor(None, release.wait, LONG)

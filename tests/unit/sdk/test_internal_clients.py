@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -14,6 +15,7 @@ import pytest
 from botocore.config import Config
 
 from access_grants_provider.core.config import AccessGrantsConfig
+from access_grants_provider.core.single_flight import InFlightCall
 from access_grants_provider.sdk import internal_clients as module
 from access_grants_provider.sdk.internal_clients import (
     MAX_CLIENTS,
@@ -137,14 +139,25 @@ def test_closed_clients_are_made_anew(clients: Counted) -> None:
 # Made by several threads, in a signal handler, and after a fork: no lock, and no wait without a bound.
 
 
-def test_threads_that_need_the_same_client_wait_for_the_one_that_makes_it(clients: Counted) -> None:
-    others_wait = threading.Event()
-    clients.making = lambda: others_wait.wait(60)  # type: ignore[method-assign, assignment, return-value]
-    with ThreadPoolExecutor(4) as pool:
-        making = pool.submit(get, clients)
-        others = [pool.submit(get, clients) for _ in range(3)]
-        others_wait.set()
-        assert len({id(task.result(60)) for task in [making, *others]}) == 1
+def test_threads_that_need_the_same_client_wait_for_the_one_that_makes_it(
+    clients: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, joined, all_joined = 4, itertools.count(1), threading.Event()
+    join_or_start = clients._making.join_or_start
+
+    def counted(*arguments: Any) -> InFlightCall:
+        call = join_or_start(*arguments)
+        if next(joined) == threads:
+            all_joined.set()
+        return call
+
+    monkeypatch.setattr(clients._making, "join_or_start", counted)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 20)
+    clients.making = lambda: all_joined.wait(20)  # type: ignore[method-assign, assignment, return-value]
+    with ThreadPoolExecutor(threads) as pool:
+        tasks = [pool.submit(get, clients) for _ in range(threads)]
+        assert {task.result(60) for task in tasks} == {clients.made[0]}
+    assert len(clients.made) == 1
 
 
 def test_a_thread_that_makes_one_for_ever_keeps_nobody(clients: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +167,11 @@ def test_a_thread_that_makes_one_for_ever_keeps_nobody(clients: Counted, monkeyp
         assert get(clients) is clients.made[0]
 
 
-def test_a_signal_handler_in_the_middle_of_making_one_makes_its_own_and_all_use_one(clients: Counted) -> None:
+def test_a_signal_handler_in_the_middle_of_making_one_makes_its_own_and_all_use_one(
+    clients: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It would wait for what it has interrupted.
+    monkeypatch.setattr(InFlightCall, "wait", lambda *_: pytest.fail("it waits"))
     inner: list[Any] = []
 
     def interrupted() -> None:
