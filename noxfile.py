@@ -18,12 +18,12 @@ nox.options.sessions = ["lint", "types", "tests-3.13"]
 
 ROOT = Path(__file__).parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-# The lowest botocore, with the aiobotocore, the AWS CLI and the file locks that go with it.
-LOWEST = ("botocore==1.39.9", "boto3==1.39.9", "aiobotocore==2.24.0", "awscli==1.41.9", "filelock==3.12.0")
+# The lowest botocore, with the aiobotocore and the AWS CLI that go with it.
+LOWEST = ("botocore==1.39.9", "boto3==1.39.9", "aiobotocore==2.24.0", "awscli==1.41.9")
 # From 1.46 the AWS CLI brings a botocore of its own, so the newest goes with any.
 NEWEST = "awscli>=1.46"
 STUBS = ("boto3-stubs[s3,s3control,sts]", "botocore-stubs", "opentelemetry-api>=1.27")
-SHOWN = ("aio", "awscli", "awscrt", "boto", "filelock", "moto", "pytest==", "s3fs")
+SHOWN = ("aio", "awscli", "awscrt", "boto", "moto", "pytest==", "s3fs")
 
 
 def install(session: nox.Session, extras: str, *requirements: str) -> None:
@@ -60,7 +60,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Check that generated pages are what their programs write, and that the README's code runs."""
     install(session, "test")
-    session.run("python", "tests/functional/fault_table.py", "--check")
+    session.run("python", "-m", "tools.docs", "--check", "README.md", "docs/commands.md", "docs/faults.md")
     session.run("pytest", "-m", "", "tests/functional/test_readme.py", "tests/functional/cli/test_help.py")
 
 
@@ -123,7 +123,7 @@ def aioboto3(session: nox.Session) -> None:
 @nox.session(python="3.12")
 def stress(session: nox.Session) -> None:
     """Run the soak for a minute, with threads and tasks, and the fuzzer for 20 seconds."""
-    install(session, "fuzz", "aiobotocore>=2.24", "filelock>=3.12")
+    install(session, "fuzz", "aiobotocore>=2.24")
     session.run("python", "-m", "stress.soak", "--minutes", "1")
     session.run("python", "-m", "stress.fuzz", "--seconds", "20")
 

@@ -18,7 +18,6 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from botocore.exceptions import ProfileNotFound
@@ -32,8 +31,8 @@ from .registration import register
 __all__ = ["DEFAULTS", "awscli_initialize"]
 
 # What holds in the CLI where neither environment nor profile say otherwise: options as a profile has them, as texts.
-# Each command is a process of its own. Locks among them need filelock, which the CLI's own bundle does not have.
-DEFAULTS: Mapping[str, str] = {"cache": "disk"} if find_spec("filelock") else {}
+# Each command is a process of its own.
+DEFAULTS: Mapping[str, str] = {"cache": "disk"}
 
 ROOT = "access_grants_provider"
 CREATING = "creating-client-class.s3"
@@ -134,7 +133,8 @@ class _OnOneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message after the plugin's name."""
-        return f"access-grants: {' '.join(record.getMessage().split())}"
+        message = " ".join(record.getMessage().split())
+        return f"access-grants: {message.removeprefix('S3 Access Grants: ')}"
 
 
 def _show_log(debug: bool) -> None:

@@ -69,7 +69,7 @@ class AccessGrantsError(Exception):
             setattr(self, name, value)
 
     def _text(self) -> str:
-        return self.message if self.hint is None else f"{self.message}. {self.hint}"
+        return self.message if self.hint is None else f"{self.message.rstrip('.')}. {self.hint}"
 
     def again(self, addition: str, **facts: str | None) -> AccessGrantsError:
         """Return a new error of this kind with the same facts and cause, so that no traceback grows.
@@ -108,9 +108,6 @@ class AccessDenied(AccessGrantsError, ClientError):
             "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": {}, "RetryAttempts": 0},
         }
         ClientError.__init__(self, response, operation)
-
-    # ClientError has a way of its own, which knows nothing of the facts.
-    __reduce__ = AccessGrantsError.__reduce__
 
 
 class NoInstance(AccessDenied):

@@ -93,6 +93,7 @@ def vend(
         except AccessDenied:
             bucket_region(connection, uri)
             raise
+        _remember(vended)
     if vended.expiration.timestamp() < time.time() + min_lifetime:
         click.echo(
             f"The credentials expire at {_expiration(vended)}, not after {lifetime} seconds. The IAM role of the "
@@ -100,6 +101,14 @@ def vend(
             err=True,
         )
     return vended, connection
+
+
+def _remember(vended: VendedCredentials) -> None:
+    """Note that these credentials are a grant's, for a program that gets them and loads this package too."""
+    from access_grants_provider.disk import VendedSessions, default_folder
+
+    sessions = VendedSessions(default_folder(), time.time)
+    sessions.remember_session(vended.access_key, vended.expiration.timestamp())
 
 
 def _full_lifetime(config: AccessGrantsConfig) -> int:

@@ -32,7 +32,7 @@ WAIT_SECONDS, WAIT_SHARE = 5.0, 1 / 4
 class CallBudget:
     """The time that the calls of one decision have together: ``timeout_seconds``, and what throttling costs on top."""
 
-    __slots__ = ("_clock", "_deadline", "_is_patient", "_jitter", "_seconds", "_throttled_until", "owned")
+    __slots__ = ("_clock", "_deadline", "_has_called", "_is_patient", "_jitter", "_seconds", "_throttled_until", "owned")
 
     def __init__(self, context: FlowContext, *, is_patient: bool = True) -> None:
         self._clock = context.clock
@@ -41,13 +41,20 @@ class CallBudget:
         self._deadline = context.clock.monotonic() + self._seconds
         # A request that may go on without a grant does not wait two minutes for one.
         self._is_patient = is_patient
+        self._has_called = False
         self._throttled_until: float | None = None
         # The calls that others wait for while this decision pauses.
         self.owned: list[InFlightCall] = []
 
     def left(self) -> float:
-        """Return the seconds that are left for a call. Raises :class:`OutOfTime`."""
+        """Return the seconds that are left for a call. Raises :class:`OutOfTime`.
+
+        The first call gets some time in any case: a signal handler may have come in and taken all there was.
+        """
         left = self._deadline - self._clock.monotonic()
+        if not self._has_called:
+            self._has_called = True
+            return max(left, self._seconds * WAIT_SHARE)
         if left <= 0:
             raise OutOfTime(seconds=self._seconds)
         return left

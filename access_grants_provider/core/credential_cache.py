@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from heapq import nsmallest
 from typing import Any
 
@@ -28,6 +28,7 @@ ADVISORY_SECONDS, ADVISORY_SHARE = 15 * 60, 1 / 4
 MANDATORY_SECONDS, MANDATORY_SHARE = 10 * 60, 1 / 8
 
 SWEEP_SECONDS = 300
+LATEST = datetime(9999, 12, 31, tzinfo=timezone.utc).timestamp()
 # What is evicted at once when the cache is full, so that a full cache does not pay for each entry added.
 EVICTED_SHARE = 1 / 16
 
@@ -83,7 +84,8 @@ class StoredCredentials:
         self.credentials = credentials
         self.account_id = account_id
         self.region = region
-        self.expires_at = expiration.timestamp()
+        # In zones west of Greenwich year 9999 ends in a year that datetime does not have.
+        self.expires_at = min(expiration.timestamp(), LATEST)
         life = self.expires_at - now
         self.advisory_refresh_at = self.expires_at - min(ADVISORY_SECONDS, life * ADVISORY_SHARE)
         self.mandatory_refresh_at = self.expires_at - min(MANDATORY_SECONDS, life * MANDATORY_SHARE)

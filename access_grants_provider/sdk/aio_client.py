@@ -34,6 +34,7 @@ from .client_hook import ClientHook
 from .internal_clients import WAIT_SECONDS, prepare_session
 from .queries import CredentialsQuery, ExplainQuery
 from .runtime import Runtime, Settings
+from .unpicklable_credentials import refuse_pickling
 
 __all__ = ["AioClientHook"]
 
@@ -61,7 +62,7 @@ class AioClientHook(ClientHook):
         if signing is None:
             return
         caller = await self._caller_of(request_signer, signing.settings)
-        if self._sign_warm(context, signing, caller):
+        if self._sign_warm(context, signing, caller) or self._is_vended(signing, caller):
             return
         backend = running_backend()
         flow = await self._flow(signing.settings, backend)
@@ -211,8 +212,14 @@ class AioClientHook(ClientHook):
             return client
 
 
+class _AioCredentials(AioCredentials):  # type: ignore[misc]
+    """Credentials that aiobotocore awaits and nobody can pickle."""
+
+    __reduce_ex__ = refuse_pickling
+
+
 def _awaitable(credentials: Any) -> AioCredentials:
-    return AioCredentials(credentials.access_key, credentials.secret_key, credentials.token)
+    return _AioCredentials(credentials.access_key, credentials.secret_key, credentials.token)
 
 
 async def _response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | None:

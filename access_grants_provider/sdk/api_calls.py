@@ -14,7 +14,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
@@ -33,7 +32,8 @@ from ..core.io_requests import (
 from ..core.results import CallerGrant
 from ..core.s3_hosts import is_s3_host
 from ..core.scopes import SCHEME
-from ..core.service_errors import UnreadableAnswer
+from ..core.service_errors import UnreadableAnswer, retry_kind
+from .unpicklable_credentials import UnpicklableCredentials
 
 __all__ = [
     "NOBODY",
@@ -66,7 +66,7 @@ class ApiCall(NamedTuple):
     parameters: dict[str, Any]
 
 
-def api_call_for(call: ControlCall, config: AccessGrantsConfig, credentials: Credentials) -> ApiCall:
+def api_call_for(call: ControlCall, config: AccessGrantsConfig, credentials: Any) -> ApiCall:
     """Return the call of a botocore client that asks for ``call``, signed with the caller's own credentials."""
     signed: dict[str, Any] = {SIGNED_AS: credentials}
     if isinstance(call, CallerAccount):
@@ -146,7 +146,7 @@ def reply_of(call: ControlCall, response: Mapping[str, Any] | None) -> Any:
     keys: list[Any] = [vended.get(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
     expiration = vended.get("Expiration")
     return DataAccessReply(
-        credentials=Credentials(*keys) if all(map(_fits_a_header, keys)) else None,
+        credentials=UnpicklableCredentials(*keys) if all(map(_fits_a_header, keys)) else None,
         expiration=expiration if isinstance(expiration, datetime) else None,
         matched=response.get("MatchedGrantTarget"),
         instance_arn=response.get("MatchedInstanceArn"),
@@ -161,7 +161,10 @@ def _fits_a_header(text: object) -> bool:
 def reply_of_error(call: ControlCall, error: ClientError) -> Any:
     """Return the reply that an error still is, or raise it: a refused HeadBucket names the region all the same."""
     if isinstance(call, BucketRegion):
-        return _region_in(error.response)
+        region = _region_in(error.response)
+        # A failure that tells nothing is worth another try.
+        if region is not None or retry_kind(error) is None:
+            return region
     raise error
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.credentials import RefreshableCredentials
 
 from ..core.caller_state import CallerState, CallerStates, FrozenCredentials
 from ..core.get_data_access import is_account
+from .unpicklable_credentials import UnpicklableCredentials
 
 __all__ = ["Caller", "CallerTracker"]
 
@@ -16,13 +17,15 @@ __all__ = ["Caller", "CallerTracker"]
 class Caller:
     """One set of frozen credentials and what is remembered for it.
 
-    No attribute of it is a secret in plain sight: ``repr`` and ``vars`` show none, and it can't be pickled.
+    ``is_vended``: the credentials are a grant's own, handed over by another process. No attribute is a secret in plain
+    sight: ``repr`` and ``vars`` show none, and it can't be pickled.
     """
 
-    __slots__ = ("__weakref__", "_frozen", "credentials", "digest", "state", "states")
+    __slots__ = ("__weakref__", "_frozen", "credentials", "digest", "is_vended", "state", "states")
 
-    def __init__(self, frozen: FrozenCredentials, states: CallerStates) -> None:
+    def __init__(self, frozen: FrozenCredentials, states: CallerStates, is_vended: bool = False) -> None:
         self._frozen = frozen
+        self.is_vended = is_vended
         self.states = states
         self.digest = states.digest(frozen)
         self.state: CallerState = states.get_or_create(self.digest, masked_key(frozen.access_key))
@@ -30,7 +33,7 @@ class Caller:
         account_id = getattr(frozen, "account_id", None)
         if self.state.account_id is None and is_account(account_id):
             self.state.account_id = account_id
-        self.credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        self.credentials = UnpicklableCredentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def matches(self, frozen: FrozenCredentials, states: CallerStates) -> bool:
         """Tell whether these are the very credentials, and remembered in ``states``."""
@@ -50,7 +53,8 @@ class Caller:
 class CallerTracker:
     """Whoever one client signs as: one caller at a time, and the next when its credentials change."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_vended_session: Callable[[str], bool]) -> None:
+        self._is_vended_session = is_vended_session
         self._last: Caller | None = None
 
     def known(self, frozen: FrozenCredentials, states: CallerStates) -> Caller | None:
@@ -63,7 +67,9 @@ class CallerTracker:
     ) -> Caller:
         """Return the caller that signs with ``frozen``, which was read off ``credentials`` just before ``latest``."""
         last = self._last
-        caller = Caller(frozen, states)
+        # Only temporary credentials can be a grant's.
+        is_vended = frozen.token is not None and self._is_vended_session(frozen.access_key)
+        caller = Caller(frozen, states, is_vended)
         if not isinstance(credentials, RefreshableCredentials):
             # The client may sign as somebody else with the next request, and then as this caller again.
             self._last = caller

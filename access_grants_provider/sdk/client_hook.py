@@ -28,7 +28,7 @@ from .internal_clients import ClientShape
 from .presign_expiry import PresignedUrls, seconds_presigned_for
 from .runtime import Runtime, Settings
 
-__all__ = ["ClientHook", "signing_region"]
+__all__ = ["VENDED_SESSION", "ClientHook", "signing_region"]
 
 # Where a request's context keeps what its last attempt was signed with.
 ATTEMPT = "access_grants_attempt"
@@ -43,6 +43,7 @@ NOT_ACCEPTED = ("ExpiredToken", "InvalidToken", "InvalidAccessKeyId")
 # (SSE-C). Credentials of less than a minute, or less than half of their life, have not expired.
 MIN_SUSPECT_AGE = 60
 
+VENDED_SESSION = "the client signs with a grant's credentials already"
 SIGNED_BY_HAND = RequiredAccess(None, None, "the request is signed by hand, so what it touches is not known")
 
 
@@ -91,7 +92,7 @@ class ClientHook:
         self.request_signer: Any = private._request_signer
         self.shape = ClientShape.of(client)
         self.operations: Mapping[str, str] = client.meta.method_to_api_mapping
-        self._callers = CallerTracker()
+        self._callers = CallerTracker(runtime.is_vended_session)
         self._presigned = PresignedUrls(client)
         self._warned_of_endpoint = False
         self.loader: object = getattr(client, "_loader", None)
@@ -180,6 +181,12 @@ class ClientHook:
                 runtime.notices.foreign_endpoint(str(access.reason))
         runtime.counters.add["unsupported"]()
         runtime.report(settings, operation, access, None, Resolution("unsupported", reason=access.reason))
+
+    def _is_vended(self, signing: SigningRequest, caller: Caller) -> bool:
+        """Leave a request alone whose caller is a grant's session: that has no grants of its own."""
+        if caller.is_vended:
+            self._leave_alone(signing.operation, RequiredAccess(None, None, VENDED_SESSION), signing.settings)
+        return caller.is_vended
 
     def _sign_warm(self, context: dict[str, Any], signing: SigningRequest, caller: Caller) -> bool:
         """Take the straight path: nothing to ask. False where there is something to ask."""

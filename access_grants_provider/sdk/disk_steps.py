@@ -7,13 +7,12 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from botocore.credentials import Credentials
-
 from ..core.config import AccessGrantsConfig
 from ..core.credential_cache import StoredCredentials
 from ..core.io_requests import DeleteShared, LoadShared, StoreShared
 from ..disk import DiskCache, Record, caller_digest, context_digest, default_folder
 from .caller import Caller
+from .unpicklable_credentials import UnpicklableCredentials
 
 __all__ = ["DiskSteps"]
 
@@ -64,7 +63,7 @@ def _stored(record: Record) -> StoredCredentials:
     return StoredCredentials(
         record.permission,
         record.scope,
-        Credentials(record.access_key, record.secret_key, record.token),
+        UnpicklableCredentials(record.access_key, record.secret_key, record.token),
         account_id=record.account_id,
         region=record.region,
         expiration=datetime.fromtimestamp(record.expiration, timezone.utc),

@@ -43,7 +43,7 @@ class Notices:
                 "S3 Access Grants: requests to bucket %r are signed with the caller's own credentials (%s). %s. %s. %s",
                 bucket,
                 caller,
-                resolution.reason,
+                (resolution.reason or "").rstrip("."),
                 resolution.advice,
                 LATER,
             )

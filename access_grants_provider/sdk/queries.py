@@ -18,7 +18,7 @@ from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, denied
 from ..exceptions import ConfigurationError
 from .caller import Caller
-from .client_hook import ClientHook, signing_region
+from .client_hook import VENDED_SESSION, ClientHook, signing_region
 from .runtime import Settings
 
 __all__ = ["CredentialsQuery", "ExplainQuery", "check_askable"]
@@ -41,6 +41,9 @@ class ExplainQuery:
 
     def steps(self, caller: Caller, flow: FlowContext) -> Generator[Step, Any, Decision]:
         """Decide, as for the request itself after everything that S3's answer may bring about."""
+        if caller.is_vended:
+            access = RequiredAccess(None, None, VENDED_SESSION)
+            return decision_of(self._operation, access, None, Resolution("unsupported", reason=VENDED_SESSION))
         region = signing_region({}, self._hook.request_signer)
         resolution = yield from self._hook.resolve(self._operation, self._access, region, caller, flow, exact=True)
         return decision_of(self._operation, self._access, region, resolution)
@@ -60,6 +63,8 @@ class CredentialsQuery:
     def steps(self, caller: Caller, flow: FlowContext) -> Generator[Step, Any, VendedCredentials]:
         """Get them. Raises :class:`AccessDenied` where no grant covers the target, whatever ``fallback`` says."""
         permission, target, min_lifetime = self._wanted
+        if caller.is_vended:
+            raise ConfigurationError(f"There are no credentials for {str(target)!r}: {VENDED_SESSION}")
         region = signing_region({}, self._hook.request_signer)
         request = GrantRequest("GetDataAccess", permission, target, region, min_lifetime)
         found, _ = yield from Resolver(caller.state, request, flow, exact=True).find()

@@ -86,6 +86,16 @@ class Runtime:
         supports = self.clients.supports_parameter
         return FlowContext(settings.config, self.clock, supports, self.jitter, PendingLog(), event_loop, may_wait)
 
+    def is_vended_session(self, access_key: str) -> bool:
+        """Tell whether another process of this user has handed out this session's credentials as a grant's."""
+        # On demand: who signs with long-lived keys does without.
+        from ..disk import VendedSessions, default_folder
+
+        try:
+            return VendedSessions(default_folder(), self.clock.wall).is_vended_session(access_key)
+        except ConfigurationError:
+            return False
+
     def reports(self, settings: Settings) -> bool:
         """Tell whether anybody wants to know of each decision."""
         return settings.config.on_decision is not None or logger.isEnabledFor(logging.DEBUG)

@@ -67,7 +67,7 @@ class SyncClientHook(ClientHook):
         if signing is None:
             return
         caller = self._caller_of(request_signer, signing.settings)
-        if self._sign_warm(context, signing, caller):
+        if self._sign_warm(context, signing, caller) or self._is_vended(signing, caller):
             return
         flow = self._flow(signing.settings)
         resolution = self._run(self._sign_cold(context, signing, caller, flow), caller, flow, signing.settings)

@@ -68,7 +68,7 @@ def test_outside_the_grant_s3_refuses_its_credentials(server, session, store):
 
 def test_without_a_grant_the_request_is_not_sent_and_the_error_says_why(server, session, store):
     refused = adapter.credential_provider("s3://data/out/", session=session)
-    with pytest.raises(Exception, match=r"no grant gives the caller .* READ on 's3://data/out/\*'"):
+    with pytest.raises(Exception, match=r"No grant gives the caller .* READ on 's3://data/out/\*'"):
         obstore.get(store(refused), "out/x")
     assert server.s3_requests() == []
 

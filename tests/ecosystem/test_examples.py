@@ -102,7 +102,7 @@ def test_the_back_end_serves_each_team_under_its_own_grants(server, emea, run, t
             assert (status, text) == (200, f"figures of {team}")
         else:
             assert status == 403
-            assert "ask the owner" in text
+            assert "Ask the owner" in text
     assert {(one.signer, one.principal, one.key) for one in server.s3_requests()} == {
         ("grant", "emea", "emea/q3"),
         ("grant", "apac", "apac/q3"),

@@ -96,7 +96,7 @@ def test_a_path_without_a_grant_is_a_permission_error(server, alice, run, signer
     printed = run(program, alice, S3_ACCESS_GRANTS_FALLBACK=fallback).splitlines()
     assert len(printed) == 4
     # With "never" the error comes from here and says what to do; S3 itself is not even asked.
-    assert all(("ask the owner" in line) == (fallback == "never") for line in printed)
+    assert all(("Ask the owner" in line) == (fallback == "never") for line in printed)
     assert signers() == ({"alice"} if fallback == "denied" else set())
 
 
@@ -188,7 +188,7 @@ def test_a_registered_session_covers_the_filesystems_made_with_it_and_no_other(s
         try:
             s3fs.S3FileSystem(skip_instance_cache=True).cat("data/in/x")
         except PermissionError as error:
-            print("ask the owner" in str(error))
+            print("Ask the owner" in str(error))
     """
     assert run(program, alice, BOTOCORE_EXPERIMENTAL__PLUGINS="") == "True\nFalse\n"
     assert signers() == {"grant", "alice"}

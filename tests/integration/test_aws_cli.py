@@ -191,7 +191,7 @@ def test_a_fallback_is_one_line_on_stderr_a_bucket_and_stdout_is_clean(server, a
     lines = done.stderr.splitlines()
     ours = [line for line in lines if line.startswith("access-grants: ")]
     assert len(ours) == 1
-    assert "bucket 'data': signing as the caller" in ours[0]
+    assert "requests to bucket 'data' are signed with the caller's own credentials" in ours[0]
     assert "access-grants" not in done.stdout
     # Nobody gave alice more than the grant: what is left is S3's own refusal of each, in the CLI's words.
     assert sum(line.startswith("upload failed: ") for line in lines) == 3
@@ -201,12 +201,12 @@ def test_a_fallback_is_one_line_on_stderr_a_bucket_and_stdout_is_clean(server, a
 
 def test_under_debug_the_fallback_is_shown_once_too_and_no_secret(server, alice, cli, version):
     done = cli.run("s3", "ls", "s3://data/out/", "--debug", code=254 if version == 2 else 255)
-    assert done.stderr.count("signing as the caller") == 1
+    assert done.stderr.count("signed with the caller's own credentials") == 1
     assert "access_grants_provider.sdk.notices - WARNING - bucket 'data'" in done.stderr
     assert alice.secret_access_key not in done.stderr
     server.put("s3://data/in/x", b"1")
     granted = cli.run("s3api", "head-object", "--bucket", "data", "--key", "in/x", "--debug")
-    assert "access_grants_provider.provider - DEBUG - Decision(" in granted.stderr
+    assert "access_grants_provider.decisions - DEBUG - Decision(" in granted.stderr
     assert "SecretAccessKey" not in granted.stderr
 
 
@@ -215,7 +215,7 @@ def test_fallback_never_refuses_in_the_commands_own_words(server, alice, cli):
     done = cli.run("s3", "cp", "s3://data/out/x", "-", code=1, S3_ACCESS_GRANTS_FALLBACK="never")
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("download failed: s3://data/out/x to - An error occurred (AccessDenied)")
-    assert "no grant gives the caller" in line
+    assert "No grant gives the caller" in line
     assert server.s3_requests() == []
 
 

@@ -179,10 +179,9 @@ def test_a_botocore_without_nested_clients_will_do():
         # What else imports it has done so by then.
         "import botocore.session; botocore.session.Session().create_client('s3', region_name='us-east-1');"
         "del botocore.utils.create_nested_client; import access_grants_provider.awscli;"
-        "from access_grants_provider.sdk.api_calls import ClientShape; from access_grants_provider import AccessGrantsConfig;"
-        "from access_grants_provider.sdk.internal_clients import InternalClients;"
-        "shape = ClientShape((), None, None);"
-        "print(InternalClients(None).get('sts', 'us-east-1', shape, AccessGrantsConfig()).meta.region_name)"
+        "from access_grants_provider.sdk.internal_clients import ClientShape, InternalClients;"
+        "shape = ClientShape((), None, None, None);"
+        "print(InternalClients(None).get('sts', 'us-east-1', shape, None, 20, True).meta.region_name)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "us-east-1\n"
@@ -249,10 +248,10 @@ class TestOptions:
 
     @pytest.mark.usefixtures("version_2")
     def test_an_option_that_cannot_be_had_here_is_met_by_s3_clients_alone_too(self, monkeypatch):
-        def without_filelock(*_, **__):
-            raise ConfigurationError("the cache on disk needs the package filelock")
+        def without_a_home(*_, **__):
+            raise ConfigurationError("the cache on disk needs a home folder")
 
-        monkeypatch.setattr(awscli, "register", without_filelock)
+        monkeypatch.setattr(awscli, "register", without_a_home)
         session = started()
         with pytest.raises(CliConfigurationError, match="access-grants: the cache on disk needs"):
             session.create_client("s3")
@@ -281,7 +280,7 @@ class TestOptions:
             with pytest.raises(ClientError):
                 session.create_client("s3").get_object(Bucket="data", Key="out/x")
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith("access-grants: bucket 'data': signing as the caller")
+        assert line.startswith("access-grants: requests to bucket 'data' are signed with the caller's own credentials")
 
     def test_a_profile_that_is_not_there_is_the_clis_business(self, monkeypatch):
         monkeypatch.setenv("AWS_PROFILE", "nobody")
