@@ -109,7 +109,7 @@ class AiobotocoreEdge:
 
         async def looked(hook: AioClientHook, step: Any, *rest: Any) -> Any:
             # In a thread, or its waiting would stop the loop.
-            await asyncio.to_thread(look, step)
+            await asyncio.to_thread(look, getattr(step, "call", step))
             return await perform(hook, step, *rest)
 
         self.monkeypatch.setattr(AioClientHook, "_perform", looked)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
@@ -87,6 +87,17 @@ FAULT_RULES = (
     # The protocol of STS has no error without a document.
     ("GetCallerIdentity", "404 elsewhere", "nonsense"),
     ("*", "403 no grant|403 IAM|404|404 elsewhere", "fails"),
+)
+
+# How often the call is made in all, before it counts as failed.
+ATTEMPT_RULES = (
+    ("500", "*", 3),
+    # Pauses of up to 0.5, 1, 2, 4, 8, 16, 20, 20, 20, 20 and 8.5 s: two minutes. Who may go on without a grant tries
+    # again within `timeout_seconds` (20) alone: after 15.5 s, 16 more are too long.
+    ("503|SlowDown|429", "always", 6),
+    ("503|SlowDown|429", "*", 12),
+    ("refused|reset", "*", 2),
+    ("*", "*", 1),
 )
 
 OUTCOMES = {
@@ -187,7 +198,7 @@ def expected(cell: Cell, one_call: bool, counts_bytes: bool) -> Expected:
     ``one_call``: botocore's GetDataAccess knows InstanceScope (1.44), so the instance is looked up only after a no.
     ``counts_bytes``: the HTTP client notices that a body is shorter than promised (aiohttp, botocore 1.39).
     """
-    effect = _first(FAULT_RULES, cell.call, cell.fault)
+    effect: str = _first(FAULT_RULES, cell.call, cell.fault)
     if cell.fault == "cut off" and effect == "nonsense" and counts_bytes:
         effect = "no answer"
     # What is found out here is remembered along with the credentials.
@@ -204,11 +215,17 @@ def expected(cell: Cell, one_call: bool, counts_bytes: bool) -> Expected:
     return Expected("no grant" if effect == "no matter" else effect, made, outcome)
 
 
-def _first(rules: tuple[tuple[str, ...], ...], *place: str) -> str:
+def attempts(cell: Cell) -> int:
+    """Return how often the call is made in a cell where it is made at all, with pauses of the longest time."""
+    number: int = _first(ATTEMPT_RULES, cell.fault, cell.fallback)
+    return number
+
+
+def _first(rules: tuple[tuple[Any, ...], ...], *place: str) -> Any:
     return _rule(rules, *place)[-1]
 
 
-def _rule(rules: tuple[tuple[str, ...], ...], *place: str) -> tuple[str, ...]:
+def _rule(rules: tuple[tuple[Any, ...], ...], *place: str) -> tuple[Any, ...]:
     for rule in rules:
         if all(pattern == "*" or name in pattern.split("|") for pattern, name in zip(rule[:-1], place, strict=True)):
             return rule
