@@ -211,11 +211,9 @@ def test_a_fault_does_to_the_request_what_the_table_says(world, caplog, record_p
         for cell, error in zip(cells, raised, strict=True):
             rig = world.rig(cell)
             counts_bytes = world.edge.name == "aiobotocore" or BOTOCORE_COUNTS_BYTES
-            expected = fault_table.expected(
-                cell, rig.provider.runtime.clients.supports_parameter("InstanceScope"), counts_bytes
-            )
+            expected = fault_table.expected(cell, counts_bytes)
             try:
-                check_outcome(rig, cell, expected, error, caplog)
+                check_outcome(rig, cell, expected, error, caplog, counts_bytes)
                 check_what_is_kept(rig, cell, expected)
             except AssertionError as wrong:
                 raise AssertionError(f"{cell}: {expected}; raised {error!r}; {wrong}") from wrong
@@ -226,8 +224,10 @@ def test_a_fault_does_to_the_request_what_the_table_says(world, caplog, record_p
     record_property("cells", [world.edge.name, len(cells)])
 
 
-def check_outcome(rig: Rig, cell: Cell, expected: Expected, error: BaseException | None, caplog: Any) -> None:
-    attempts = fault_table.attempts(cell) if expected.made else 0
+def check_outcome(
+    rig: Rig, cell: Cell, expected: Expected, error: BaseException | None, caplog: Any, counts_bytes: bool
+) -> None:
+    attempts = fault_table.attempts(cell, counts_bytes) if expected.made else 0
     assert rig.made.count(xform_name(cell.call)) == attempts, rig.made
     signers = rig.signers()
     if expected.outcome == "raised":
@@ -322,15 +322,15 @@ def test_the_fast_lane_holds_every_rule_of_the_table():
     assert fast < set(fault_table.struck())
     assert rules_of(fast) == rules_of(fault_table.struck())
     cells = [cell for one in fast for cell in fault_table.cells(*one)]
-    assert {fault_table.expected(cell, True, True).outcome for cell in cells} == set(fault_table.OUTCOMES)
+    assert {fault_table.expected(cell, True).outcome for cell in cells} == set(fault_table.OUTCOMES)
 
 
 def test_every_cell_of_the_matrix_has_an_outcome_or_a_reason():
     told = {(call, fault) for call, fault, _ in fault_table.struck()}
     for call, fault in product(CALLS, fault_table.FAULTS):
         assert ((call, fault) in told) is (fault_table.left_out(call, fault) is None)
-    for one, one_call, counts_bytes in product(fault_table.struck(), (True, False), (True, False)):
+    for one, counts_bytes in product(fault_table.struck(), (True, False)):
         cells = fault_table.cells(*one)
         assert "cold" in {cell.state for cell in cells}
         for cell in cells:
-            assert fault_table.expected(cell, one_call, counts_bytes).outcome in fault_table.OUTCOMES
+            assert fault_table.expected(cell, counts_bytes).outcome in fault_table.OUTCOMES
