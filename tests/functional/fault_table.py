@@ -91,13 +91,15 @@ FAULT_RULES = (
 
 # How often the call is made before it counts as failed, where each pause is the longest that full jitter gives.
 ATTEMPT_RULES = (
-    ("500", "*", 3),
+    # An error of HeadBucket names the region too.
+    ("HeadBucket", "500|503|SlowDown|429", "*", 1),
+    ("*", "500", "*", 3),
     # After pauses of 0.5, 1, 2, 4 and 8 s, 16 more do not fit into the 20 s of `timeout_seconds`.
-    ("503|SlowDown|429", "always", 6),
+    ("*", "503|SlowDown|429", "always", 6),
     # After pauses of 0.5, 1, 2, 4, 8, 16, 20, 20, 20, 20 and 8.5 s: two minutes.
-    ("503|SlowDown|429", "*", 12),
-    ("refused|reset", "*", 2),
-    ("*", "*", 1),
+    ("*", "503|SlowDown|429", "*", 12),
+    ("*", "refused|reset", "*", 2),
+    ("*", "*", "*", 1),
 )
 # The same in words, of the faults that are tried again.
 AGAIN = {
@@ -221,7 +223,7 @@ def attempts(cell: Cell, counts_bytes: bool) -> int:
     """Return how often the call is made in a cell where it is made at all, with pauses of the longest time."""
     # What notices that a body is too short says so as of a connection that was reset.
     fault = "reset" if cell.fault == "cut off" and counts_bytes else cell.fault
-    number: int = _first(ATTEMPT_RULES, fault, cell.fallback)
+    number: int = _first(ATTEMPT_RULES, cell.call, fault, cell.fallback)
     return number
 
 
@@ -260,10 +262,10 @@ def page() -> str:
         f"aiobotocore: {number} cells each. The page is written by `python -m tools.docs`.",
         "",
         "Of every cell the record of the service shows: no request was signed with somebody else's credentials or with",
-        "credentials that had ended, and nothing came from half an answer. The calls of one request take no longer than",
-        "`timeout_seconds` (20) together, and two minutes more where the service limits its rate. What is raised, and the",
-        "WARNING, name the call, the region, the target, the caller and what to do; `__cause__` is the error of botocore,",
-        "where there was one. After the fault the request is granted again.",
+        "credentials that had ended, and nothing came from half an answer. The calls of one request together take no",
+        "longer than `timeout_seconds` (20), and two minutes more where the service limits its rate. What is raised,",
+        "and the WARNING, name the call, the region, the target, the caller and what to do; `__cause__` is the error",
+        "of botocore, where there was one. After the fault the request is granted again.",
         "",
         "## What a fault amounts to",
         "",
@@ -280,8 +282,8 @@ def page() -> str:
         "",
         "Nothing: what Access Grants said stands, for the call is only a hint where else to ask, or which keys need",
         "not be asked for. `GetAccessGrantsInstanceForPrefix` is asked only after a no. A body that is cut off is",
-        "`MalformedAnswer` with botocore. With aiobotocore and with an old botocore (1.39) it is `Unreachable`, after two",
-        "attempts.",
+        "`MalformedAnswer` with botocore. With aiobotocore and with an old botocore (1.39) it is `Unreachable`, after",
+        "two attempts. An error of `HeadBucket` that names the bucket's region is answer enough, and not tried again.",
         "",
         "Where a call is not made (warm; GetCallerIdentity after the first), 500 and timeout are tried for all faults.",
         "",

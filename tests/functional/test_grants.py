@@ -116,7 +116,8 @@ def test_an_outage_between_two_pages_is_an_error_and_no_shorter_list(grants, pro
 @pytest.mark.parametrize(("target", "about"), [(None, "all buckets"), ("s3://data/", "bucket 'data'")])
 def test_an_answer_that_makes_no_sense_is_refused(grants, provider, answer, said, target, about):
     grants.tamper("ListCallerAccessGrants", lambda _: answer, times=None)
-    whole = rf"s3:ListCallerAccessGrants in us-east-1 for {about}, called as .* answered with {said}\. The response does not look like AWS"
+    start = f"s3:ListCallerAccessGrants in us-east-1 for {about}, called as "
+    whole = rf"{start}.* answered with {said}\. The response does not look like AWS"
     with pytest.raises(MalformedAnswer, match=whole):
         list(provider.grants(target))
 

@@ -70,7 +70,9 @@ def test_an_answer_that_is_only_half_there_leaves_nothing_behind(grants, s3):
                 "Credentials": {name: value for name, value in answer["Credentials"].items() if name not in change},
             },
         )
-        with pytest.raises(MalformedAnswer, match=r"s3:GetDataAccess in us-east-1 for READ on 's3://data/in/x' .*answered with"):
+        with pytest.raises(
+            MalformedAnswer, match=r"s3:GetDataAccess in us-east-1 for READ on 's3://data/in/x' .*answered with"
+        ):
             s3.get_object(Bucket="data", Key="in/x")
     grants.tamper("GetDataAccess", lambda answer: {**answer, "MatchedGrantTarget": "data/in/*"})
     with pytest.raises(MalformedAnswer, match="malformed MatchedGrantTarget: 'data/in/\\*' is no S3 scope"):
