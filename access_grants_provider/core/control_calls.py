@@ -32,7 +32,25 @@ WAIT_SECONDS, WAIT_SHARE = 5.0, 1 / 4
 class CallBudget:
     """The time that the calls of one decision have together: ``timeout_seconds``, and what throttling costs on top."""
 
-    __slots__ = ("_clock", "_deadline", "_has_called", "_is_patient", "_jitter", "_seconds", "_throttled_until", "owned")
+    __slots__ = (
+        "_clock",
+        "_deadline",
+        "_has_called",
+        "_is_patient",
+        "_jitter",
+        "_seconds",
+        "_throttled_until",
+        "owned",
+    )
+        "_clock",
+        "_deadline",
+        "_has_called",
+        "_is_patient",
+        "_jitter",
+        "_seconds",
+        "_throttled_until",
+        "owned",
+    )
 
     def __init__(self, context: FlowContext, *, is_patient: bool = True) -> None:
         self._clock = context.clock

@@ -16,6 +16,7 @@ from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
 from botocore.loaders import Loader, create_loader
 
+from access_grants_provider.core.io_requests import Pause
 from access_grants_provider.sdk.aio_client import AioClientHook
 from access_grants_provider.testing import AccessGrantsServer
 
@@ -102,6 +103,15 @@ class AiobotocoreEdge:
     def empty_answer(self, url: str) -> Any:
         """What a ``before-send`` handler returns to answer 200 with nothing."""
         return AioAWSResponse(url, 200, {}, Nothing())
+
+    def skip_pauses(self, passed: Callable[[Any, float], None]) -> None:
+        """Call ``passed`` with the provider's runtime and the seconds in place of each pause between two attempts."""
+        perform = AioClientHook._perform
+
+        async def skipped(hook: AioClientHook, step: Any, *rest: Any) -> Any:
+            return passed(hook.runtime, step.seconds) if isinstance(step, Pause) else await perform(hook, step, *rest)
+
+        self.monkeypatch.setattr(AioClientHook, "_perform", skipped)
 
     def before_each_step(self, look: Callable[[Any], object]) -> None:
         """Call ``look`` with each step before it is performed; it may wait, and it may raise the interruption."""

@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 
+from access_grants_provider.core.io_requests import Pause
 from access_grants_provider.sdk.sync_client import SyncClientHook
 from access_grants_provider.testing import AccessGrantsServer, LocalAccessGrants, mock_access_grants
 
@@ -84,6 +85,15 @@ class BotocoreEdge:
     def empty_answer(self, url: str) -> Any:
         """What a ``before-send`` handler returns to answer 200 with nothing."""
         return AWSResponse(url, 200, HTTPHeaders(), Nothing())
+
+    def skip_pauses(self, passed: Callable[[Any, float], None]) -> None:
+        """Call ``passed`` with the provider's runtime and the seconds in place of each pause between two attempts."""
+        perform = SyncClientHook._perform
+
+        def skipped(hook: SyncClientHook, step: Any, *rest: Any) -> Any:
+            return passed(hook.runtime, step.seconds) if isinstance(step, Pause) else perform(hook, step, *rest)
+
+        self.monkeypatch.setattr(SyncClientHook, "_perform", skipped)
 
     def before_each_step(self, look: Callable[[Any], object]) -> None:
         """Call ``look`` with each step before it is performed; it may wait, and it may raise the interruption."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
@@ -88,6 +88,25 @@ FAULT_RULES = (
     ("GetCallerIdentity", "404 elsewhere", "nonsense"),
     ("*", "403 no grant|403 IAM|404|404 elsewhere", "fails"),
 )
+
+# How often the call is made before it counts as failed, where each pause is the longest that full jitter gives.
+ATTEMPT_RULES = (
+    # An error of HeadBucket names the region too.
+    ("HeadBucket", "500|503|SlowDown|429", "*", 1),
+    ("*", "500", "*", 3),
+    # After pauses of 0.5, 1, 2, 4 and 8 s, 16 more do not fit into the 20 s of `timeout_seconds`.
+    ("*", "503|SlowDown|429", "always", 6),
+    # After pauses of 0.5, 1, 2, 4, 8, 16, 20, 20, 20, 20 and 8.5 s: two minutes.
+    ("*", "503|SlowDown|429", "*", 12),
+    ("*", "refused|reset", "*", 2),
+    ("*", "*", "*", 1),
+)
+# The same in words, of the faults that are tried again.
+AGAIN = {
+    "500": "three attempts",
+    "503|SlowDown|429": 'for two minutes; under `fallback="always"` within `timeout_seconds`',
+    "refused|reset": "two attempts",
+}
 
 OUTCOMES = {
     "held": "signed with the credentials that are held; the call is not made",
@@ -181,20 +200,16 @@ def cells(call: str, fault: str, field: str | None) -> list[Cell]:
     return [Cell(call, fault, field, state, fallback) for state in states(call, fault) for fallback in FALLBACKS]
 
 
-def expected(cell: Cell, one_call: bool, counts_bytes: bool) -> Expected:
+def expected(cell: Cell, counts_bytes: bool) -> Expected:
     """Return what shall happen in a cell.
 
-    ``one_call``: botocore's GetDataAccess knows InstanceScope (1.44), so the instance is looked up only after a no.
     ``counts_bytes``: the HTTP client notices that a body is shorter than promised (aiohttp, botocore 1.39).
     """
-    effect = _first(FAULT_RULES, cell.call, cell.fault)
+    effect: str = _first(FAULT_RULES, cell.call, cell.fault)
     if cell.fault == "cut off" and effect == "nonsense" and counts_bytes:
         effect = "no answer"
-    # What is found out here is remembered along with the credentials.
-    remembered = cell.call == "GetCallerIdentity" or (cell.call == "GetAccessGrantsInstanceForPrefix" and not one_call)
-    made = cell.state == "cold" or (cell.state != "warm" and not remembered)
-    if cell.call == "GetAccessGrantsInstanceForPrefix" and not one_call and cell.fault == "404":
-        effect = "no instance"
+    # The caller's account is remembered along with the credentials.
+    made = cell.state == "cold" or (cell.state != "warm" and cell.call != "GetCallerIdentity")
     if not made and cell.call not in AFTER_A_NO:
         outcome = _first(OUTCOME_RULES, "not made", cell.state, cell.fallback)
     else:
@@ -204,11 +219,19 @@ def expected(cell: Cell, one_call: bool, counts_bytes: bool) -> Expected:
     return Expected("no grant" if effect == "no matter" else effect, made, outcome)
 
 
-def _first(rules: tuple[tuple[str, ...], ...], *place: str) -> str:
+def attempts(cell: Cell, counts_bytes: bool) -> int:
+    """Return how often the call is made in a cell where it is made at all, with pauses of the longest time."""
+    # What notices that a body is too short says so as of a connection that was reset.
+    fault = "reset" if cell.fault == "cut off" and counts_bytes else cell.fault
+    number: int = _first(ATTEMPT_RULES, cell.call, fault, cell.fallback)
+    return number
+
+
+def _first(rules: tuple[tuple[Any, ...], ...], *place: str) -> Any:
     return _rule(rules, *place)[-1]
 
 
-def _rule(rules: tuple[tuple[str, ...], ...], *place: str) -> tuple[str, ...]:
+def _rule(rules: tuple[tuple[Any, ...], ...], *place: str) -> tuple[Any, ...]:
     for rule in rules:
         if all(pattern == "*" or name in pattern.split("|") for pattern, name in zip(rule[:-1], place, strict=True)):
             return rule
@@ -239,24 +262,28 @@ def page() -> str:
         f"aiobotocore: {number} cells each. The page is written by `python -m tools.docs`.",
         "",
         "Of every cell the record of the service shows: no request was signed with somebody else's credentials or with",
-        "credentials that had ended, and nothing came from half an answer. Nobody waits longer than the client's own",
-        "time-outs. What is raised, and the WARNING, name the call, the region, the target, the caller and what to do;",
-        "`__cause__` is the error of botocore, where there was one. After the fault the request is granted again.",
+        "credentials that had ended, and nothing came from half an answer. The calls of one request together take no",
+        "longer than `timeout_seconds` (20), and two minutes more where the service limits its rate. What is raised,",
+        "and the WARNING, name the call, the region, the target, the caller and what to do; `__cause__` is the error",
+        "of botocore, where there was one. After the fault the request is granted again.",
         "",
         "## What a fault amounts to",
         "",
         *_table(
-            ["fault", *(f"`{call}`" for call in CALLS)],
-            ([f"{name}: {text}", *(_amounts(call, name) for call in CALLS)] for name, text in FAULTS.items()),
+            ["fault", *(f"`{call}`" for call in CALLS), "tried again"],
+            (
+                [f"{name}: {text}", *(_amounts(call, name) for call in CALLS), _tried_again(name)]
+                for name, text in FAULTS.items()
+            ),
         ),
         "",
         "–: it does not happen, since",
         *(f"{why}{end}" for why, end in zip(LEFT_OUT, [*[";"] * (len(LEFT_OUT) - 1), "."], strict=True)),
         "",
         "Nothing: what Access Grants said stands, for the call is only a hint where else to ask, or which keys need",
-        "not be asked for. `GetAccessGrantsInstanceForPrefix` is asked only after a no; with a botocore before 1.44 it",
-        "is asked before the first GetDataAccess, and its 404 is then `NoInstance`. A body that is cut off is",
-        "`MalformedAnswer` with botocore; `Unreachable` with aiobotocore and with an old botocore (1.39).",
+        "not be asked for. `GetAccessGrantsInstanceForPrefix` is asked only after a no. A body that is cut off is",
+        "`MalformedAnswer` with botocore. With aiobotocore and with an old botocore (1.39) it is `Unreachable`, after",
+        "two attempts. An error of `HeadBucket` that names the bucket's region is answer enough, and not tried again.",
         "",
         "Where a call is not made (warm; GetCallerIdentity after the first), 500 and timeout are tried for all faults.",
         "",
@@ -285,6 +312,10 @@ ROWS = (
 
 def _amounts(call: str, fault: str) -> str:
     return "–" if left_out(call, fault) else EFFECTS[_first(FAULT_RULES, call, fault)].partition(":")[0]
+
+
+def _tried_again(fault: str) -> str:
+    return next((text for faults, text in AGAIN.items() if fault in faults.split("|")), "no")
 
 
 def _table(head: list[str], rows: Iterator[list[str]]) -> list[str]:

@@ -6,6 +6,8 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from access_grants_provider.sdk.caller import masked_key
+
 from .edge_botocore import keys_of
 
 pytestmark = pytest.mark.alice("READ s3://data/a/*", objects={"s3://data/a/x": b"a"})
@@ -88,6 +90,28 @@ def test_what_was_vended_to_rotated_credentials_goes_with_them(grants, register,
     vends = [one for one in grants.requests if one.operation == "GetDataAccess"]
     assert [one.access_key_id for one in vends] == [alice.access_key_id, current.access_key_id]
     assert len(provider.runtime.settings.states) == 1
+
+
+def test_callers_that_ended_are_swept_with_what_was_vended_to_them(grants, register, alice, bob, edge, clock):
+    callers, folders, current = 20, 5, None
+    grants.lifetime = 60
+    s3 = grants.session(alice).client("s3")
+    s3._request_signer._credentials = edge.whoever(lambda: current)
+    provider = register(s3, account_id=grants.account_id)
+    for number in range(callers):
+        current = grants.identity(f"worker-{number}", session=True)
+        for folder in range(folders):
+            grants.grant(current, f"s3://data/{number}-{folder}/*", "READ")
+            assert provider.explain("get_object", Bucket="data", Key=f"{number}-{folder}/x").outcome == "granted"
+    states = provider.runtime.settings.states
+    assert sum(len(state.credentials) for state in states._states.values()) == callers * folders
+    # Long enough for all of them to be swept; the local service takes no signature that is a quarter of an hour off.
+    clock.forward(600)
+    current = bob
+    assert provider.explain("get_object", Bucket="data", Key="b/x").outcome == "granted"
+    assert [(state.masked_key, len(state.credentials)) for state in states._states.values()] == [
+        (masked_key(bob.access_key_id), 1)
+    ]
 
 
 def test_the_calls_are_signed_with_the_clients_own_credentials(grants, register, alice, bob):

@@ -11,6 +11,9 @@ from botocore.config import Config
 pytestmark = pytest.mark.alice(
     "READ s3://data/in/*", own=["READ s3://data/*"], objects=[f"s3://data/in/{number}" for number in range(8)]
 )
+# How often a throttled call is made within `timeout_seconds`: after pauses of up to 0.5, 1, 2, 4 and 8 s, 16 more are
+# too long.
+ATTEMPTS = 6
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def test_a_job_asks_once_in_thirty_seconds(grants, job, clock, caplog):
     assert {one.signer for one in grants.s3_requests()} == {"alice"}
     assert len(caplog.records) == 1
     assert job.provider.stats().fallback == 24
-    assert asked == [1, 2, 3]
+    assert asked == [ATTEMPTS, 2 * ATTEMPTS, 3 * ATTEMPTS]
 
 
 def test_once_they_answer_again_the_grant_is_used(grants, job, clock):
@@ -48,6 +51,19 @@ def test_once_they_answer_again_the_grant_is_used(grants, job, clock):
     grants.heal()
     job()
     clock.forward(30)
+    job()
+    assert [one.signer for one in grants.s3_requests()] == ["alice", "alice", "grant"]
+
+
+def test_an_outage_ends_after_thirty_seconds_though_the_clock_was_set_back(grants, job, clock):
+    grants.fail("GetDataAccess", "SlowDown", times=None)
+    job()
+    grants.heal()
+    # The local service takes no signature that is a quarter of an hour off.
+    clock.set_back(800)
+    clock.forward(29)
+    job()
+    clock.forward(1)
     job()
     assert [one.signer for one in grants.s3_requests()] == ["alice", "alice", "grant"]
 

@@ -8,7 +8,6 @@ from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.sdk.internal_clients import InternalClients
 
 KNOWS = InternalClients(None).supports_parameter
-NEWER = KNOWS("InstanceScope")
 
 
 def client(grants, register, identity, **options):
@@ -23,8 +22,7 @@ def test_the_first_request_and_the_warm_one(grants, register, alice, control):
     grants.put("s3://data/x", b"1")
     _, s3 = client(grants, register, alice)
     s3.get_object(Bucket="data", Key="x")
-    look_up = [] if NEWER else ["GetAccessGrantsInstanceForPrefix"]
-    assert control() == ["GetCallerIdentity", *look_up, "GetDataAccess"]
+    assert control() == ["GetCallerIdentity", "GetDataAccess"]
     s3.get_object(Bucket="data", Key="x")
     s3.list_objects_v2(Bucket="data", Prefix="q")
     assert control() == []
@@ -40,7 +38,7 @@ def test_a_known_account_spares_sts(grants, register, alice, control, edge, monk
     register(session)
     control()
     session.client("s3").get_object(Bucket="data", Key="x")
-    assert control() == ([] if NEWER else ["GetAccessGrantsInstanceForPrefix"]) + ["GetDataAccess"]
+    assert control() == ["GetDataAccess"]
 
 
 def test_account_id_leaves_one_call(grants, register, alice, control):

@@ -58,7 +58,7 @@ def test_it_goes_with_its_session(grants):
 
 
 def test_a_client_is_no_session(grants):
-    with pytest.raises(ConfigurationError, match="credentials are asked for with a session of boto3"):
+    with pytest.raises(ConfigurationError, match="Credentials are asked for with a session of boto3"):
         provider_for(grants.session(grants.identity("alice")).client("s3"))
 
 

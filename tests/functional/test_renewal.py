@@ -95,7 +95,8 @@ def test_a_renewal_that_fails_in_the_mandatory_window_raises(grants, clock, worl
     assert grants.s3_requests() == []
 
 
-@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken"])
+# InvalidAccessKeyId: the location's role was deleted and made anew.
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken", "InvalidAccessKeyId"])
 @pytest.mark.parametrize("operation", ["GetObject", "HeadObject"])
 def test_credentials_that_s3_takes_for_expired_are_renewed_once(grants, clock, world, code, operation):
     *_, provider, s3 = world

@@ -61,7 +61,7 @@ def test_the_loop_turns_while_a_vend_hangs(grants, register, alice):
     asyncio.run(main())
 
 
-def test_a_cancelled_waiter_leaves_the_flight_to_the_others(grants, register, alice):
+def test_a_cancelled_waiter_leaves_the_call_to_the_others(grants, register, alice):
     async def main():
         session = session_of(alice)
         register(session)
@@ -82,8 +82,8 @@ def test_a_cancelled_waiter_leaves_the_flight_to_the_others(grants, register, al
 
 
 async def until_they_wait(tasks) -> None:
-    """Return when each of the tasks hangs in a wait for somebody else's flight."""
-    while not all(any("landing" in str(frame) for frame in _frames(task)) for task in tasks):
+    """Return when each of the tasks waits for a call that another task makes."""
+    while not all("Backend.wait" in _frames(task) for task in tasks):
         await asyncio.sleep(0)
 
 
@@ -116,7 +116,7 @@ def test_a_cancelled_leader_hands_over_to_a_waiter(grants, register, alice):
     assert grants.calls("GetDataAccess") == 2
 
 
-def test_a_task_that_is_dropped_in_the_middle_leaves_no_flight_behind(grants, register, alice):
+def test_a_task_that_is_dropped_in_the_middle_leaves_no_call_behind(grants, register, alice):
     provider = None
 
     async def main():
@@ -184,7 +184,7 @@ def test_two_loops_of_one_identity_share_what_was_vended(grants, register, alice
     assert provider.stats().vended == 1
 
 
-def test_a_blocked_loop_makes_nobody_wait_for_its_flight(grants, alice, monkeypatch):
+def test_a_blocked_loop_makes_no_other_thread_wait_for_its_call(grants, alice, monkeypatch):
     """The loop's thread calls boto3 while a task of that loop is asking: to wait for the task would never end."""
     monkeypatch.setenv("BOTOCORE_EXPERIMENTAL__PLUGINS", "access-grants=access_grants_provider")
 
@@ -230,7 +230,7 @@ def test_a_client_that_is_closed_is_named(grants, register, alice):
             pass
         if s3._endpoint.http_session._sessions is not None:
             pytest.skip("this aiobotocore opens a closed client again")
-        with pytest.raises(exceptions.ConfigurationError, match="the S3 client is closed, or its 'async with' block"):
+        with pytest.raises(exceptions.ConfigurationError, match="The S3 client is closed, or its 'async with' block"):
             await read(s3, "a/x")
 
     asyncio.run(main())
@@ -240,9 +240,9 @@ def test_a_client_that_is_closed_is_named(grants, register, alice):
 def test_an_asynchronous_session_is_asked_with_await(grants, register, alice):
     session = session_of(alice)
     provider = register(session)
-    with pytest.raises(exceptions.ConfigurationError, match="await explain_async"):
+    with pytest.raises(exceptions.ConfigurationError, match=r"is asynchronous\. Await explain_async"):
         provider.explain("get_object", Bucket="data", Key="a/x")
-    with pytest.raises(exceptions.ConfigurationError, match="await explain_async"):
+    with pytest.raises(exceptions.ConfigurationError, match=r"is asynchronous\. Await explain_async"):
         provider.credentials("s3://data/a/")
     decision = asyncio.run(provider.explain_async("get_object", Bucket="data", Key="a/x"))
     assert (decision.outcome, decision.scope) == ("granted", "s3://data/a/*")
@@ -252,7 +252,7 @@ def test_an_asynchronous_session_is_asked_with_await(grants, register, alice):
 
 def test_a_synchronous_session_is_asked_without(grants, register, alice):
     provider = register(grants.session(alice), endpoint_url=grants.url)
-    with pytest.raises(exceptions.ConfigurationError, match="it is not asynchronous"):
+    with pytest.raises(exceptions.ConfigurationError, match=r"is not asynchronous\. Call explain"):
         asyncio.run(provider.explain_async("get_object", Bucket="data", Key="a/x"))
 
 
