@@ -42,15 +42,6 @@ class CallBudget:
         "_throttled_until",
         "owned",
     )
-        "_clock",
-        "_deadline",
-        "_has_called",
-        "_is_patient",
-        "_jitter",
-        "_seconds",
-        "_throttled_until",
-        "owned",
-    )
 
     def __init__(self, context: FlowContext, *, is_patient: bool = True) -> None:
         self._clock = context.clock
