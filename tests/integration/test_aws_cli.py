@@ -201,8 +201,8 @@ def test_a_fallback_is_one_line_on_stderr_a_bucket_and_stdout_is_clean(server, a
 
 def test_under_debug_the_fallback_is_shown_once_too_and_no_secret(server, alice, cli, version):
     done = cli.run("s3", "ls", "s3://data/out/", "--debug", code=254 if version == 2 else 255)
-    assert done.stderr.count("signed with the caller's own credentials") == 1
-    assert "access_grants_provider.sdk.notices - WARNING - bucket 'data'" in done.stderr
+    assert done.stderr.count("are signed with the caller's own credentials") == 1
+    assert "access_grants_provider.fallbacks - WARNING - S3 Access Grants: requests to bucket 'data'" in done.stderr
     assert alice.secret_access_key not in done.stderr
     server.put("s3://data/in/x", b"1")
     granted = cli.run("s3api", "head-object", "--bucket", "data", "--key", "in/x", "--debug")
