@@ -95,6 +95,9 @@ def register(
     environment (``S3_ACCESS_GRANTS_…``) and the AWS profile are asked. ``config`` replaces both of these. ``clock`` is
     for tests: where the time comes from. Registering again leaves one provider, and the later options hold. Raises
     :class:`ConfigurationError`; then nothing has changed.
+
+    Register before other threads use a client: botocore may go on calling the handlers that it had looked up for an
+    operation.
     """
     place = _place_of(target)
     merged = _load(options, config, place.profile)

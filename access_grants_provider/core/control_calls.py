@@ -107,15 +107,16 @@ def control_call(call: ControlCall, context: FlowContext, budget: CallBudget) ->
     Raises ``ClientError`` for an answer that is an error and ``BotoCoreError`` where there is none, for the caller of
     this to translate.
     """
-    attempt = 0
+    attempts: dict[RetryKind | None, int] = {}
     while True:
         try:
             return (yield TimedCall(call, budget.left()))
         except (ClientError, BotoCoreError) as error:
-            pause = budget.pause_after(error, attempt)
+            kind = retry_kind(error)
+            pause = budget.pause_after(error, attempts.get(kind, 0))
             if pause is None:
                 raise
-        attempt += 1
+        attempts[kind] = attempts.get(kind, 0) + 1
         yield Pause(pause)
 
 

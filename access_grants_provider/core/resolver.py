@@ -43,6 +43,7 @@ from typing import Any, NamedTuple
 
 from ..exceptions import AccessDenied, ServiceFailure
 from .caller_state import CallerState
+from .circuit_breaker import CircuitBreaker
 from .control_calls import CallBudget, wait_for
 from .credential_cache import StoredCredentials
 from .cross_process import load_shared
@@ -235,7 +236,7 @@ class Resolver:
                 raise failure
         return None
 
-    def _breaker(self) -> Any:
+    def _breaker(self) -> CircuitBreaker:
         """Return the breaker of where the request asks first: an outage of one region says nothing of another."""
         bucket = self._state.bucket(self._request.target.bucket)
         return self._state.breaker(bucket.region or self._request.region)
@@ -269,7 +270,7 @@ class Resolver:
             if held is not None and self._is_usable(held):
                 return self._keep(held, found.reason), "cache"
             return found, "vended"
-        if found is held or found.from_other_process:
+        if found.from_other_process:
             return found, "cache"
         breaker.record_success()
         return found, "vended"

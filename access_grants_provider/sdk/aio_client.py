@@ -58,7 +58,7 @@ class AioClientHook(ClientHook):
     ) -> None:
         """Handle ``before-sign.s3``; see :class:`ClientHook`."""
         context = request.context
-        signing = self._signing_request(context, operation_name, signature_version, request_signer)
+        signing = self._signing_request(request, operation_name, signature_version, request_signer)
         if signing is None:
             return
         caller = await self._caller_of(request_signer, signing.settings)

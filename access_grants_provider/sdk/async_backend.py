@@ -97,6 +97,8 @@ class _Asyncio(Backend):
         # Awaited in this very task, not in one of its own as wait_for() does it before Python 3.12: aiohttp's time-outs
         # and the program's context variables belong to the task.
         task, expired = asyncio.current_task(), False
+        # Not 0 in the clean-up of a task that was cancelled already.
+        cancelled_before = task.cancelling() if task is not None and hasattr(task, "cancelling") else 0
 
         def expire() -> None:
             nonlocal expired
@@ -112,7 +114,7 @@ class _Asyncio(Backend):
                 raise
             # From 3.11 on a task counts its cancellations, and asyncio.timeout() of the program looks at the count.
             uncancel = getattr(task, "uncancel", None)
-            if uncancel is not None and uncancel() > 0:
+            if uncancel is not None and uncancel() > cancelled_before:
                 raise
             raise OutOfTime(seconds=seconds) from None
         finally:

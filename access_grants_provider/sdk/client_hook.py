@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 import botocore
+from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 
 from ..core.credential_cache import StoredCredentials
@@ -50,7 +51,7 @@ SIGNED_BY_HAND = RequiredAccess(None, None, "the request is signed by hand, so w
 class SigningRequest(NamedTuple):
     """A request that is about to be signed; ``recovered`` if it is sent again because S3 refused it.
 
-    ``min_lifetime``: for how many seconds a presigned one shall be good.
+    ``min_lifetime``: for how many seconds a presigned one shall be good. ``body_start``: where its body is read from.
     """
 
     operation: str
@@ -58,6 +59,7 @@ class SigningRequest(NamedTuple):
     settings: Settings
     recovered: bool
     min_lifetime: float = 0
+    body_start: int = 0
 
 
 class Attempt(NamedTuple):
@@ -157,9 +159,10 @@ class ClientHook:
         return f"{self.shape.foreign_url} is not an endpoint of AWS, and the option endpoint_url is not set"
 
     def _signing_request(
-        self, context: dict[str, Any], operation: str, signature: Any, signer: Any
+        self, request: AWSRequest, operation: str, signature: Any, signer: Any
     ) -> SigningRequest | None:
         """Say what a request needs; None where it is left alone. Raises where that is not allowed."""
+        context = request.context
         recovered = start_clean(context) if ATTEMPT in context else False
         runtime = self.runtime
         settings = runtime.settings
@@ -167,7 +170,8 @@ class ClientHook:
         if access.permission is None:
             self._leave_alone(operation, access, settings)
             return None
-        return SigningRequest(operation, access, settings, recovered, seconds_presigned_for(context, signature))
+        seconds = seconds_presigned_for(context, signature)
+        return SigningRequest(operation, access, settings, recovered, seconds, start_of(request.data))
 
     def _leave_alone(self, operation: str, access: RequiredAccess, settings: Settings) -> None:
         runtime = self.runtime
@@ -310,7 +314,8 @@ class ClientHook:
             worth = status == 403 and attempt.from_cache and (yield from resolver.nearer_grant(stored))
             if status == 403 and not worth and signing.access.hint is not None:
                 self.runtime.notices.copy_refused(signing.operation, stored, signing.access.hint)
-        if not worth or not rewound(request_dict.get("body")):
+        # botocore rewinds to the very beginning, which is not where the program's file stood.
+        if not worth or signing.body_start or not rewound(request_dict.get("body")):
             return None
         request_dict["context"][ATTEMPT] = attempt.again()
         self.runtime.counters.add["recovered"]()
@@ -387,13 +392,29 @@ def says_not_accepted(response: tuple[Any, dict[str, Any]]) -> bool:
     return response[1].get("Error", {}).get("Code") in NOT_ACCEPTED
 
 
+def start_of(body: Any) -> int:
+    """Return where a body is read from; 0 where it can't tell."""
+    if not body or isinstance(body, (bytes, bytearray, str)):
+        return 0
+    # botocore's wrapper for checksums in a trailer has no position of its own.
+    tell = getattr(getattr(body, "_raw", body), "tell", None)
+    try:
+        position = tell() if tell is not None else 0
+    except Exception:  # noqa: BLE001  as below
+        return 0
+    if inspect.iscoroutine(position):
+        position.close()
+        return 0
+    return int(position)
+
+
 def rewound(body: Any) -> bool:
     """Rewind a body as botocore will; where that fails, S3's refusal tells more than the failure to send again."""
     if body is None or isinstance(body, (bytes, bytearray, str)):
         return True
     try:
         sought = body.seek(0)
-    except (AttributeError, OSError, ValueError):
+    except Exception:  # noqa: BLE001  whatever the program's file raises, S3's answer is what the program should see
         return False
     if inspect.iscoroutine(sought):
         # An asynchronous file: botocore, aiobotocore's too, would not wait for it.

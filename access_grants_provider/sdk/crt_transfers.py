@@ -56,13 +56,11 @@ class ClassicTransfers:
         for method in self._methods:
             method.detach()
 
-    def _in_the_classic_way(self, transfer: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
+    def _in_the_classic_way(self, transfer: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(transfer)
 
         @functools.wraps(transfer)
         def with_classic_config(*args: Any, **kwargs: Any) -> Any:
-            if not active():
-                return transfer(*args, **kwargs)
             call = signature.bind(*args, **kwargs)
             call.arguments["Config"] = self._classic(call.arguments.get("Config"))
             return transfer(*call.args, **call.kwargs)
@@ -77,7 +75,7 @@ class ClassicTransfers:
         config.preferred_transfer_client = "classic"
         return config
 
-    def _none_for_the_crt(self, get: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
+    def _none_for_the_crt(self, get: Callable[..., Any]) -> Callable[..., Any]:
         """For ``S3Transfer(client, config)``, which goes round the methods and where no parameter can be reached.
 
         ``boto3.crt`` compares a client's credentials with those of the process's CRT client, and takes the classic
@@ -86,8 +84,8 @@ class ClassicTransfers:
 
         @functools.wraps(get)
         def credentials(client: BaseClient) -> Any:
-            code = sys._getframe(1).f_code
-            if active() and code.co_name == ASKED_BY:
+            # Frame 1 is that of the wrapper on the class.
+            if sys._getframe(2).f_code.co_name == ASKED_BY:
                 self._say(NOTICE)
                 return None
             return get(client)

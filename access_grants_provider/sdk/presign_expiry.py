@@ -53,12 +53,10 @@ class PresignedUrls:
         """Stop. A second time does nothing."""
         self._method.detach()
 
-    def _noting(self, generate: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
+    def _noting(self, generate: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(generate)
 
         def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-            if not active():
-                return 0
             call = signature.bind(*args, **kwargs)
             call.apply_defaults()
             return _seconds(call.arguments.get("ExpiresIn"))

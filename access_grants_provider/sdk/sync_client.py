@@ -18,6 +18,7 @@ from ..core.results import CallerGrant, Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..exceptions import ConfigurationError
 from .api_calls import reply_of_error, response_of
+from .bounded_work import within
 from .caller import Caller
 from .client_hook import ClientHook, signing_region
 from .crt_transfers import ClassicTransfers
@@ -63,7 +64,7 @@ class SyncClientHook(ClientHook):
     ) -> None:
         """Handle ``before-sign.s3``; see :class:`ClientHook`."""
         context = request.context
-        signing = self._signing_request(context, operation_name, signature_version, request_signer)
+        signing = self._signing_request(request, operation_name, signature_version, request_signer)
         if signing is None:
             return
         caller = self._caller_of(request_signer, signing.settings)
@@ -161,7 +162,7 @@ class SyncClientHook(ClientHook):
         client = self.runtime.clients.get(api_call.service, api_call.region, self.shape, url, seconds, flow.may_wait)
         with self.runtime.observed(step.call, api_call):
             try:
-                response = response_of(client, api_call)
+                response = within(step.seconds, lambda: response_of(client, api_call))
             except ClientError as error:
                 return reply_of_error(step.call, error)
             return self._read(step.call, response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from access_grants_provider.sdk.wrapped_method import WrappedMethod
 
 
-def doubling(method: Callable[..., Any], active: Callable[[], bool]) -> Callable[..., Any]:
-    return lambda self: 2 * method(self) if active() else method(self)
+def doubling(method: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self: 2 * method(self)
 
 
 @pytest.fixture
@@ -119,6 +120,36 @@ def test_attached_again_above_another_it_changes_calls_once(client: Any) -> None
     # Above the other now, and the earlier one below it passes calls on.
     assert client.own() == 2 * (100 + 1)
     wrapped.detach()
+    assert client.own() == 101
+
+
+def test_taken_over_again_and_again_it_is_wrapped_once(client: Any) -> None:
+    owner = type(client)
+    before = owner.own
+    old = WrappedMethod(owner, "own", doubling)
+    old.attach()
+    for _ in range(2_000):
+        new = WrappedMethod(owner, "own", doubling)
+        new.attach()
+        old.detach()
+        old = new
+    assert client.own() == 2
+    old.detach()
+    assert owner.own is before
+
+
+def test_another_s_wrapper_with_our_mark_is_not_taken_away(client: Any) -> None:
+    wrapped = WrappedMethod(type(client), "own", doubling)
+    wrapped.attach()
+    below = type(client).own
+
+    @functools.wraps(below)
+    def others(self: Any) -> Any:
+        return below(self) + 100
+
+    type(client).own = others
+    wrapped.detach()
+    assert type(client).own is others
     assert client.own() == 101
 
 
