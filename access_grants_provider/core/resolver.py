@@ -9,6 +9,7 @@ what is known, in the order it is looked at         ``denied``            ``alwa
  3 a denial remembered of the target                caller                caller                raise
  4 a denial that follows from what is known of      caller; if S3         caller; if S3         go on with 6
    the bucket and the caller's list of grants       answers 403: 6        answers 403: 6
+   (6 at once for what can't be sent again)
  5 an outage remembered of the region               go on with 6          caller                go on with 6
  6 a call under way that may serve the request      wait, then from 1     wait, then from 1     wait, then from 1
  7 what another process was vended (cache="disk")   grant                 grant                 grant

@@ -26,7 +26,7 @@ from ..exceptions import ServiceFailure
 from .api_calls import ApiCall, api_call_for, reply_of
 from .caller import Caller, CallerTracker
 from .internal_clients import ClientShape
-from .presign_expiry import PresignedUrls, seconds_presigned_for
+from .presign_expiry import PRESIGNED, PresignedUrls, seconds_presigned_for
 from .runtime import Runtime, Settings
 
 __all__ = ["VENDED_SESSION", "ClientHook", "signing_region"]
@@ -52,6 +52,7 @@ class SigningRequest(NamedTuple):
     """A request that is about to be signed; ``recovered`` if it is sent again because S3 refused it.
 
     ``min_lifetime``: for how many seconds a presigned one shall be good. ``body_start``: where its body is read from.
+    ``sent_once``: S3's answer is not seen here (presigned), or the body can't be sent again.
     """
 
     operation: str
@@ -60,6 +61,7 @@ class SigningRequest(NamedTuple):
     recovered: bool
     min_lifetime: float = 0
     body_start: int = 0
+    sent_once: bool = False
 
 
 class Attempt(NamedTuple):
@@ -171,7 +173,9 @@ class ClientHook:
             self._leave_alone(operation, access, settings)
             return None
         seconds = seconds_presigned_for(context, signature)
-        return SigningRequest(operation, access, settings, recovered, seconds, start_of(request.data))
+        start = start_of(request.data)
+        sent_once = signature.endswith(PRESIGNED) or start != 0 or not can_rewind(request.data)
+        return SigningRequest(operation, access, settings, recovered, seconds, start, sent_once)
 
     def _leave_alone(self, operation: str, access: RequiredAccess, settings: Settings) -> None:
         runtime = self.runtime
@@ -215,7 +219,9 @@ class ClientHook:
     ) -> Generator[Step, Any, Resolution]:
         """Decide how a request is signed. Raises what the decision raises; nothing is signed yet."""
         access, region = signing.access, signing_region(context, self.request_signer)
-        return (yield from self.resolve(signing.operation, access, region, caller, flow, signing.min_lifetime))
+        # What S3 would have to refuse first is asked for now.
+        exact = signing.sent_once
+        return (yield from self.resolve(signing.operation, access, region, caller, flow, signing.min_lifetime, exact))
 
     def _finish(self, context: dict[str, Any], signing: SigningRequest, caller: Caller, resolution: Resolution) -> None:
         """Count and report what was decided, raise it where it is a refusal, and have the request signed so."""
@@ -390,6 +396,11 @@ def signing_region(context: Mapping[str, Any], signer: Any) -> str:
 def says_not_accepted(response: tuple[Any, dict[str, Any]]) -> bool:
     """Tell whether S3 refused the credentials as such."""
     return response[1].get("Error", {}).get("Code") in NOT_ACCEPTED
+
+
+def can_rewind(body: Any) -> bool:
+    """Tell whether a body may be sent again."""
+    return not body or isinstance(body, (bytes, bytearray, str)) or hasattr(body, "seek")
 
 
 def start_of(body: Any) -> int:

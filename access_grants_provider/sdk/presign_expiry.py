@@ -19,7 +19,7 @@ from botocore.client import BaseClient
 
 from .wrapped_method import WrappedMethod
 
-__all__ = ["PresignedUrls", "seconds_presigned_for"]
+__all__ = ["PRESIGNED", "PresignedUrls", "seconds_presigned_for"]
 
 METHOD = "generate_presigned_url"
 PRESIGNED = ("-query", "-presign-post")

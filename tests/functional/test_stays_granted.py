@@ -108,3 +108,21 @@ def test_the_order_of_the_first_requests_does_not_decide_what_is_granted(grants,
             s3.get_object(Bucket="both", Key=key)
     signed = {one.key: one.signer for one in grants.s3_requests() if one.operation == "GetObject"}
     assert signed == {"mine/x": "grant", "theirs/x": "grant", "nobody/x": "alice"}
+
+
+def test_what_is_presigned_is_asked_for_at_once_as_its_refusal_is_not_seen(edge, clock, register):
+    with edge.local_service(clock) as grants:
+        grants.find_instance_by = "location"
+        alice = grants.identity("alice")
+        grants.bucket("theirs", account_id="222233334444")
+        grants.location("s3://theirs/team/*")
+        grants.grant(alice, "s3://theirs/team/*", "READ")
+        grants.share(alice.account_id, owner="222233334444")
+        session = edge.session(alice)
+        register(session)
+        s3 = session.client("s3")
+        with suppress(ClientError):
+            s3.get_object(Bucket="theirs", Key="README")
+        vended = grants.calls("GetDataAccess")
+        s3.generate_presigned_url("get_object", Params={"Bucket": "theirs", "Key": "team/x"})
+        assert grants.calls("GetDataAccess") == vended + 1
