@@ -54,7 +54,7 @@ class Service:
         """Handle ``before-send``."""
         operation = event_name.rpartition(".")[2]
         self.operations.append(operation)
-        headers = {"content-type": "application/xml", "x-amz-bucket-region": "us-east-1"}
+        headers: Any = {"content-type": "application/xml", "x-amz-bucket-region": "us-east-1"}
         body = b""
         if operation == "GetCallerIdentity":
             body = STS.encode()

@@ -26,6 +26,7 @@ def draw(sections: list[Section], path: Path) -> None:
     # The same figures give the same file.
     matplotlib.rcParams["svg.hashsalt"] = "access_grants_provider"
     import matplotlib.pyplot as plt
+    from matplotlib.patches import Rectangle
 
     rows = [row for section in sections for row in section.rows]
     panels = {mark: [row for row in rows if row.chart == mark] for mark in PANELS}
@@ -35,7 +36,7 @@ def draw(sections: list[Section], path: Path) -> None:
     )
     for one, (mark, panel) in zip(axes, panels.items(), strict=True):
         _panel(one, PANELS[mark], panel, mark == "calls")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in COLOURS]
+    handles = [Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in COLOURS]
     figure.legend(handles, NAMES.values(), loc="upper center", ncols=3, frameon=False)
     figure.text(0.01, 0.004, "; ".join(conditions().split("; ")[:1]), fontsize=5.5, color="#666666")
     figure.tight_layout(rect=(0, 0.015, 1, 0.96))

@@ -27,8 +27,8 @@ PEER_USER_AGENT = "aws_s3_access_grants_boto3_plugin"
 Call = Callable[[], object]
 
 
-class World(NamedTuple):
-    """A running service and the client of somebody with grants there."""
+class Scenario(NamedTuple):
+    """A running service and the client of a caller with grants there."""
 
     grants: LocalAccessGrants
     s3: Any
@@ -55,7 +55,7 @@ Prepare = Callable[[LocalAccessGrants, Identity], None]
 
 
 @contextmanager
-def world(make: Callable[[Identity], Any], prepare: Prepare) -> Iterator[World]:
+def scenario(make: Callable[[Identity], Any], prepare: Prepare) -> Iterator[Scenario]:
     """Start a service, prepare it, and make a client."""
     with mock_access_grants() as grants:
         grants.bucket(BUCKET)
@@ -63,7 +63,7 @@ def world(make: Callable[[Identity], Any], prepare: Prepare) -> Iterator[World]:
         prepare(grants, alice)
         client = make(alice)
         grants.forget_requests()
-        yield World(grants, client)
+        yield Scenario(grants, client)
 
 
 def at_once(calls: list[Call]) -> float:
@@ -101,12 +101,12 @@ def elsewhere(grants: LocalAccessGrants, alice: Identity) -> None:
     grants.grant(alice, f"s3://{BUCKET}/elsewhere/*", "READ")
 
 
-def first(one: World) -> None:
+def first(one: Scenario) -> None:
     """Make the very first request."""
     one.read("folder-0/x")
 
 
-def warm(one: World) -> None:
+def warm(one: Scenario) -> None:
     """Make a second request; the first is forgotten."""
     one.read("folder-0/x")
     one.grants.forget_requests()
@@ -116,17 +116,17 @@ def warm(one: World) -> None:
 def rows(effort: Effort) -> Iterator[Row]:
     """Measure the section."""
 
-    def controls(make: Callable[[Identity], Any], prepare: Prepare, act: Callable[[World], object]) -> int:
-        with world(make, prepare) as one:
+    def controls(make: Callable[[Identity], Any], prepare: Prepare, act: Callable[[Scenario], object]) -> int:
+        with scenario(make, prepare) as one:
             act(one)
             return one.control_calls()
 
-    def vends(make: Callable[[Identity], Any], prepare: Prepare, act: Callable[[World], object]) -> int:
-        with world(make, prepare) as one:
+    def vends(make: Callable[[Identity], Any], prepare: Prepare, act: Callable[[Scenario], object]) -> int:
+        with scenario(make, prepare) as one:
             act(one)
             return one.grants.calls("GetDataAccess")
 
-    def peer(measure: Callable[..., int], prepare: Prepare, act: Callable[[World], object]) -> object:
+    def peer(measure: Callable[..., int], prepare: Prepare, act: Callable[[Scenario], object]) -> object:
         return measure(theirs, prepare, act) if effort.peer else NOT_HERE
 
     yield count(
@@ -148,7 +148,7 @@ def rows(effort: Effort) -> Iterator[Row]:
         chart="calls",
     )
 
-    def ten(one: World) -> None:
+    def ten(one: Scenario) -> None:
         for _ in range(10):
             one.read("only/this")
 
@@ -162,11 +162,11 @@ def rows(effort: Effort) -> Iterator[Row]:
 
     keys = effort.of(10_000, 300)
 
-    def ungranted(one: World) -> None:
+    def ungranted(one: Scenario) -> None:
         for key in range(keys):
             one.sign(f"private/{key}")
 
-    def fewer(one: World) -> None:
+    def fewer(one: Scenario) -> None:
         for key in range(PEER_KEYS):
             one.sign(f"private/{key}")
 
@@ -180,7 +180,7 @@ def rows(effort: Effort) -> Iterator[Row]:
 
     for threads in THREADS:
 
-        def together(one: World, threads: int = threads) -> None:
+        def together(one: Scenario, threads: int = threads) -> None:
             at_once([partial(one.read, f"folder-{number}/x") for number in range(threads)])
 
         yield count(

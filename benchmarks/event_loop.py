@@ -100,8 +100,10 @@ async def with_theirs(local: Service) -> Made:
 
 async def with_scoped_s3fs(local: Service) -> Made:
     """Make a cold request with s3fs-access-grants."""
-    import s3fs_access_grants.filesystem as scoped
+    import s3fs_access_grants.filesystem
 
+    # Any: it brings annotations for some of its functions only.
+    scoped: Any = s3fs_access_grants.filesystem
     scoped._SCOPE_CACHE.clear()
     filesystem: Any = None
 

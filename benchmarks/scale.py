@@ -18,8 +18,9 @@ from typing import Any
 
 from botocore.credentials import Credentials
 
-from access_grants_provider.core.caller_state import Store
-from access_grants_provider.core.credential_cache import CredentialCache, Vended
+from access_grants_provider.core.caller_state import CallerState, CallerStates
+from access_grants_provider.core.clock import Clock
+from access_grants_provider.core.credential_cache import CredentialCache, StoredCredentials
 from access_grants_provider.core.scopes import GrantScope
 
 from .rows import NOT_HERE, NOTHING, Cell, Effort, Row, over, spread, with_ratio
@@ -28,6 +29,8 @@ BUCKET = "warehouse"
 SCOPES = (1, 1_000, 100_000)
 KEY_LENGTHS = (30, 100, 300, 1_000, 1_024)
 NOW = 1_000_000_000.0
+# Stands still, so that no sweep comes between two look-ups.
+STANDING = Clock(lambda: NOW, lambda: NOW)
 END = datetime.datetime.fromtimestamp(NOW + 3600, datetime.timezone.utc)
 # Design: ×1.5. One key gives ×1.2 to ×1.5; keys at random, which meet the names and records that are in no CPU cache,
 # ×1.6 to ×3.8, the more the busier the machine. A walk over all scopes, which this has to catch, is ×1,000 and more.
@@ -48,13 +51,12 @@ def names_of(number: int) -> list[str]:
     return ["/".join(order.choices(words, k=order.randint(1, 5))) + f"/{one}/" for one in range(number)]
 
 
-def vended(name: str, number: int = 0) -> Vended:
+def stored(name: str, number: int = 0) -> StoredCredentials:
     """Return credentials for a prefix, their token of its own and as long as STS's."""
-    signer = Credentials(f"ASIA{number:016d}", f"{number:040d}", f"{number:0760d}")
-    return Vended(
+    return StoredCredentials(
         "READ",
         GrantScope(BUCKET, name, True),
-        signer,
+        Credentials(f"ASIA{number:016d}", f"{number:040d}", f"{number:0760d}"),
         account_id="123456789012",
         region="us-east-1",
         expiration=END,
@@ -62,12 +64,12 @@ def vended(name: str, number: int = 0) -> Vended:
     )
 
 
-def filled(names: list[str]) -> Any:
-    """Return a requester's memory with credentials for each prefix."""
-    memory = Store("Default").memory(b"alice", "alice")
+def filled(names: list[str]) -> CallerState:
+    """Return a caller's state with credentials for each prefix."""
+    state = CallerStates("Default", STANDING).get_or_create(b"alice", "alice")
     for name in names:
-        memory.credentials.add(vended(name), NOW)
-    return memory
+        state.credentials.add(stored(name))
+    return state
 
 
 def filled_peer(names: list[str]) -> Callable[[str], object]:
@@ -112,9 +114,9 @@ def by_turns(rounds: int, works: dict[Any, Callable[[], float]]) -> dict[Any, li
     return taken
 
 
-def finder(memory: Any) -> Callable[[Any], object]:
+def finder(state: CallerState) -> Callable[[Any], object]:
     """Return our look-up, the one a warm request makes."""
-    return lambda target: memory.warm("READ", target, NOW)
+    return lambda target: state.credentials.get_fresh("READ", target, NOW)
 
 
 def look_up_row(
@@ -135,7 +137,7 @@ def look_up_row(
     return Row(name, ours, NOTHING, peer, over(taken["ours", size], taken["ours", base]), "ratio", bar, ci_bar)
 
 
-def scope_rows(effort: Effort, names: list[str], memories: dict[int, Any]) -> Iterator[Row]:
+def scope_rows(effort: Effort, names: list[str], states: dict[int, CallerState]) -> Iterator[Row]:
     """Compare look-ups among many scopes with those where there is one."""
     order = random.Random(2)
     for what, at_random in (("one key again and again", False), ("keys at random", True)):
@@ -145,7 +147,7 @@ def scope_rows(effort: Effort, names: list[str], memories: dict[int, Any]) -> It
             for size, chosen in ((1, [names[0]]), (number, here)):
                 keys = [GrantScope(BUCKET, f"{name}part-00042.parquet", False) for name in chosen]
                 keys = (keys * LOOKUPS)[:LOOKUPS]
-                works["ours", size] = partial(timed, finder(memories[size]), keys, 20)
+                works["ours", size] = partial(timed, finder(states[size]), keys, 20)
             peer = NOT_HERE if not effort.peer else TOO_SLOW
             if effort.peer and number <= PEER_SCOPES:
                 for size, chosen in ((1, [names[0]]), (number, here)):
@@ -156,7 +158,7 @@ def scope_rows(effort: Effort, names: list[str], memories: dict[int, Any]) -> It
             yield look_up_row(name, taken, number, 1, peer, 1.5, CI_SCOPES)
 
 
-def key_rows(effort: Effort, names: list[str], memory: Any) -> Iterator[Row]:
+def key_rows(effort: Effort, names: list[str], state: CallerState) -> Iterator[Row]:
     """Compare look-ups of long keys with those of short ones, where a grant covers them and where none does."""
     lengths = KEY_LENGTHS[::4] if effort.quick else KEY_LENGTHS
     find_peer = filled_peer(names[:1_000]) if effort.peer else None
@@ -166,7 +168,7 @@ def key_rows(effort: Effort, names: list[str], memory: Any) -> Iterator[Row]:
         for length in lengths:
             key = (start + "y/2026/" * 150)[:length]
             target = GrantScope(BUCKET, key, False)
-            works["ours", length] = partial(timed, finder(memory), [target] * LOOKUPS, 20)
+            works["ours", length] = partial(timed, finder(state), [target] * LOOKUPS, 20)
             if find_peer is not None:
                 works["peer", length] = partial(timed, find_peer, [key] * 20)
         taken = by_turns(effort.of(9, 5), works)
@@ -190,8 +192,8 @@ def traced(number: int, make: Callable[[], Callable[[int], object]]) -> float:
 
 def our_adder() -> Callable[[int], object]:
     """Return what adds one more to a cache of ours."""
-    cache = CredentialCache(10**6)
-    return lambda number: cache.add(vended(f"team/{number}/", number), NOW)
+    cache = CredentialCache(10**6, STANDING)
+    return lambda number: cache.add(stored(f"team/{number}/", number))
 
 
 def peer_adder() -> Callable[[int], object]:
@@ -257,7 +259,7 @@ def memory_rows(effort: Effort) -> Iterator[Row]:
 def rows(effort: Effort) -> Iterator[Row]:
     """Measure the section."""
     names = names_of(max(SCOPES))
-    memories = {number: filled(names[:number]) for number in SCOPES}
-    yield from scope_rows(effort, names, memories)
-    yield from key_rows(effort, names, memories[max(SCOPES)])
+    states = {number: filled(names[:number]) for number in SCOPES}
+    yield from scope_rows(effort, names, states)
+    yield from key_rows(effort, names, states[max(SCOPES)])
     yield from memory_rows(effort)

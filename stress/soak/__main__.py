@@ -1,6 +1,6 @@
 """Run the soak: ``python -m stress.soak --minutes 1``.
 
-Needs the extras ``testing`` and ``disk``; the tasks need aiobotocore. What happens is drawn from a seed, which is
+Needs the extra ``testing``; the tasks need aiobotocore. What happens is drawn from a seed, which is
 printed; how threads take turns is not, so a seed repeats the events and not their order in time. The exit code is 0
 where nothing failed.
 """
@@ -19,14 +19,14 @@ from typing import Any
 
 import botocore
 
+from .chaos import Chaos
 from .journal import Journal
-from .judge import Findings, judge
 from .leaks import held, leaks
 from .load import TASKS, THREADS, Load
-from .sabotage import ONE_IN, SABOTAGE
+from .mutations import MUTATIONS, ONE_IN
+from .oracle import Findings, examine
+from .scenario import LIFE_SECONDS, PEOPLE
 from .service import FAULT_SHARE, Service
-from .turmoil import Turmoil
-from .world import LIFE_SECONDS, PEOPLE
 
 SHOWN = 20
 
@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=THREADS, help=f"default: {THREADS}")
     parser.add_argument("--tasks", type=int, default=TASKS, help=f"default: {TASKS}; none without aiobotocore")
     wrongly = f"sign one request in {ONE_IN} wrongly, to see the check go red"
-    parser.add_argument("--sabotage", choices=sorted(SABOTAGE), help=wrongly)
+    parser.add_argument("--mutation", choices=sorted(MUTATIONS), help=wrongly)
     given = parser.parse_args()
     given.tasks = given.tasks if find_spec("aiobotocore") else 0
     given.seed = random.randrange(10**6) if given.seed is None else given.seed
@@ -49,16 +49,16 @@ def arguments() -> argparse.Namespace:
 
 def soak(given: argparse.Namespace, service: Service, journal: Journal) -> list[str]:
     """Warm up, measure, load, measure again; return what leaked."""
-    spoil = SABOTAGE[given.sabotage](service) if given.sabotage else None
+    mutation = MUTATIONS[given.mutation](service) if given.mutation else None
 
     def phase(name: str, seconds: float, calls: int = 0) -> None:
         seed = f"{given.seed}{name}"
-        load = Load(service, journal, seed, given.threads, given.tasks, spoil)
+        load = Load(service, journal, seed, given.threads, given.tasks, mutation)
         load.start()
-        turmoil = Turmoil(service, load, journal, seed)
-        turmoil.run(seconds, calls)
+        chaos = Chaos(service, load, journal, seed)
+        chaos.run(seconds, calls)
         load.stop()
-        turmoil.settle()
+        chaos.revoke_all()
 
     # The first load leaves what a process needs once: models that were read, classes that were made, the heap.
     phase("w", min(15.0, 15 * given.minutes))
@@ -115,7 +115,7 @@ def main() -> int:
         try:
             leaked = soak(given, service, journal)
             faults = service.call("fault_log")
-            findings = judge(journal.works(), service.call("requests"), journal.events, faults)
+            findings = examine(journal.works(), service.call("requests"), journal.events, faults)
         finally:
             service.stop()
         failures = closing_record(findings, faults, service, journal, leaked)

@@ -1,4 +1,4 @@
-"""What the program did and what was done to it: written down as it happens, read by the judge."""
+"""What the program did and what was done to it: written down as it happens, read by the oracle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from threading import Lock
 
-from .world import Work
+from .scenario import Work
 
 
 @dataclass(frozen=True)

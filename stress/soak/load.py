@@ -11,10 +11,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from .clients import WORK, AioClientSlot, ClientSlot, Mutation, SyncClientSlot
 from .journal import Journal
-from .seats import WORK, Seat, Spoil, TasksSeat, ThreadsSeat
+from .scenario import PEOPLE, Person, Work, choose
 from .service import Service
-from .world import PEOPLE, Person, Work, choose
 
 THREADS = 32
 TASKS = 200
@@ -48,7 +48,7 @@ def make(client: Any, work: Work) -> None:
         if "Body" in response:
             response["Body"].read()
         work.ending = answered(response)
-    except Exception as error:  # noqa: BLE001  the judge decides which are right
+    except Exception as error:  # noqa: BLE001  the oracle decides which are right
         work.ending, work.message = raised(error), str(error)
     finally:
         work.ended = time.time()
@@ -73,10 +73,10 @@ async def make_async(client: Any, work: Work) -> None:
 
 
 class Load:
-    """The seats and the workers on them. ``tasks`` is 0 where aiobotocore is not installed."""
+    """The slots and the workers that use their clients. ``tasks`` is 0 where aiobotocore is not installed."""
 
     def __init__(
-        self, service: Service, journal: Journal, seed: str, threads: int, tasks: int, spoil: Spoil | None
+        self, service: Service, journal: Journal, seed: str, threads: int, tasks: int, mutation: Mutation | None
     ) -> None:
         self.service, self.journal, self.seed = service, journal, seed
         self.stopped = threading.Event()
@@ -84,20 +84,20 @@ class Load:
             threading.Thread(target=self._work, args=(number,), name=f"soak-{number}", daemon=True)
             for number in range(threads)
         ]
-        self.seats: dict[tuple[str, str], Any] = {}
+        self.slots: dict[tuple[str, str], Any] = {}
         for person in PEOPLE:
-            self.seats[person.name, "threads"] = ThreadsSeat(service, person, journal, spoil)
+            self.slots[person.name, "threads"] = SyncClientSlot(service, person, journal, mutation)
             if tasks:
-                self.seats[person.name, "tasks"] = TasksSeat(service, person, journal, None)
+                self.slots[person.name, "tasks"] = AioClientSlot(service, person, journal, None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_runs = threading.Event()
         self._loop_thread = threading.Thread(target=lambda: asyncio.run(self._run_tasks(tasks)), daemon=True)
         self._with_tasks = bool(tasks)
 
     def start(self) -> None:
-        """Take the seats and begin."""
-        for seat in self.of("threads"):
-            seat.turn()
+        """Put a client into each slot and begin."""
+        for slot in self.of("threads"):
+            slot.replace_client()
         if self._with_tasks:
             self._loop_thread.start()
             if not self._loop_runs.wait(PATIENCE):
@@ -105,20 +105,20 @@ class Load:
         for thread in self.threads:
             thread.start()
 
-    def of(self, side: str) -> list[Seat]:
-        """Return the seats of a side."""
-        return [seat for (_, its_side), seat in self.seats.items() if its_side == side]
+    def of(self, side: str) -> list[Any]:
+        """Return the slots of a side. Any: what a thread calls on one side, a task awaits on the other."""
+        return [slot for (_, its_side), slot in self.slots.items() if its_side == side]
 
-    def seats_of(self, person: Person) -> list[Seat]:
-        """Return a person's seats."""
-        return [seat for (name, _), seat in self.seats.items() if name == person.name]
+    def slots_of(self, person: Person) -> list[ClientSlot]:
+        """Return a person's slots."""
+        return [slot for (name, _), slot in self.slots.items() if name == person.name]
 
-    def turn(self, seat: Any) -> None:
-        """Replace a seat's client, whatever its side."""
-        if seat.side == "threads":
-            seat.turn()
+    def replace_client(self, slot: Any) -> None:
+        """Replace a slot's client, whatever its side."""
+        if slot.side == "threads":
+            slot.replace_client()
         elif self._loop is not None:
-            asyncio.run_coroutine_threadsafe(seat.turn(), self._loop).result(PATIENCE)
+            asyncio.run_coroutine_threadsafe(slot.replace_client(), self._loop).result(PATIENCE)
 
     def stop(self) -> None:
         """Have all workers end, and close everything. What does not end in time is a failure."""
@@ -128,30 +128,30 @@ class Load:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
                 self.journal.fail(f"{thread.name} never came back")
-        for seat in self.of("threads"):
-            seat.leave()
-            seat.close_idle()
+        for slot in self.of("threads"):
+            slot.retire_last()
+            slot.close_idle()
 
     def _work(self, number: int) -> None:
         random, turn = Random(f"{self.seed}/thread/{number}"), 0
         while not self.stopped.wait(random.uniform(0, 2 * THREAD_PAUSE)):
             person = random.choice(PEOPLE)
             work = choose(random, person.name, f"{self.seed}t{number}", turn, "threads")
-            with self.seats[person.name, "threads"].use() as (work.generation, client):
+            with self.slots[person.name, "threads"].use() as (work.generation, client):
                 make(client, work)
             self.journal.add(work)
             turn += 1
 
     async def _run_tasks(self, count: int) -> None:
         self._loop = asyncio.get_running_loop()
-        seats: list[Any] = self.of("tasks")
-        for seat in seats:
-            await seat.turn()
+        slots = self.of("tasks")
+        for slot in slots:
+            await slot.replace_client()
         self._loop_runs.set()
         await asyncio.gather(*[self._work_async(number) for number in range(count)])
-        for seat in seats:
-            seat.leave()
-            await seat.close_idle()
+        for slot in slots:
+            slot.retire_last()
+            await slot.close_idle()
 
     async def _work_async(self, number: int) -> None:
         random, turn = Random(f"{self.seed}/task/{number}"), 0
@@ -164,7 +164,7 @@ class Load:
                 return
             person = random.choice(PEOPLE)
             work = choose(random, person.name, f"{self.seed}a{number}", turn, "tasks")
-            with self.seats[person.name, "tasks"].use() as (work.generation, client):
+            with self.slots[person.name, "tasks"].use() as (work.generation, client):
                 await make_async(client, work)
             self.journal.add(work)
             turn += 1

@@ -17,7 +17,7 @@ from access_grants_provider.testing.dispatch import claim_of, service_of
 from access_grants_provider.testing.errors import Refusal, error_response
 from access_grants_provider.testing.http_messages import Request, Response
 
-from .world import BUCKET, BY_NAME, LIFE_SECONDS, PEOPLE, STRANGER, folders
+from .scenario import BUCKET, BY_NAME, LIFE_SECONDS, PEOPLE, STRANGER, folders
 
 FAULT_SHARE = 0.05
 # botocore makes five attempts. A fault befalls the first two only, so a request that is sent again always arrives.
@@ -35,7 +35,7 @@ class Fault:
 
 
 class FaultyServer(AccessGrantsServer):
-    """Answers, records, and then spoils one answer in twenty: what it did is done, and the client does not know."""
+    """Answers and records; then puts a fault in place of one answer in twenty. What it did is done all the same."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class FaultyServer(AccessGrantsServer):
         self.faults: list[Fault] = []
 
     def handle(self, request: Request) -> Response | None:
-        """Answer a request, or spoil the answer. Raises ConnectionResetError to hang up."""
+        """Answer a request, or with a fault. Raises ConnectionResetError to hang up."""
         # One at a time: moto lists a bucket while another thread deletes from it, and stumbles.
         with self._turn:
             response = super().handle(request)
@@ -102,7 +102,8 @@ class FaultyServer(AccessGrantsServer):
 
 def serve(pipe: Connection, seed: int) -> None:
     """Run the service in this process: each message is a Python call on it, ``None`` ends it."""
-    with FaultyServer(seed) as server:
+    server = FaultyServer(seed)
+    with server:
         server.furnish()
         pipe.send((server.url, {name: server.identity(name) for name in (STRANGER, *BY_NAME)}))
         while (message := pipe.recv()) is not None:

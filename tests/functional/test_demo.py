@@ -9,15 +9,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
 
 from access_grants_provider import AccessGrantsProvider, Stats, __version__
-from access_grants_provider.cli import main
 from access_grants_provider.cli.demo import story
 from access_grants_provider.cli.demo.checks import Step
+from access_grants_provider.cli.group import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,6 @@ ROWS = [
 WAITING = """
 import sys
 from dataclasses import replace
-from access_grants_provider.cli import main
 from access_grants_provider.cli.demo import story
 
 def wait(s3):
@@ -163,7 +163,7 @@ STEPS = story.steps()
 FIRST = STEPS[0].requests[0]
 
 
-def broken(**changes: object) -> Step:
+def broken(**changes: Any) -> Step:
     return replace(STEPS[0], requests=(replace(FIRST, **changes),))
 
 

@@ -57,7 +57,7 @@ def test_a_short_soak_finds_no_failure_and_says_what_it_did():
 @pytest.mark.exhaustive
 @linux
 def test_a_request_that_is_signed_wrongly_makes_the_soak_fail():
-    done = run("--sabotage", "stranger")
+    done = run("--mutation", "stranger")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAILURE: mallory signed it" in done.stdout
 
@@ -65,14 +65,14 @@ def test_a_request_that_is_signed_wrongly_makes_the_soak_fail():
 @pytest.fixture
 def soak(monkeypatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT))
-    names = ("journal", "judge", "leaks", "service", "world")
+    names = ("journal", "oracle", "leaks", "service", "scenario")
     return SimpleNamespace(**{name: importlib.import_module(f"stress.soak.{name}") for name in names})
 
 
 def work_of(soak, person: str = "alice", method: str = "get_object", zone: str = "steady", **more: Any) -> Any:
     prefix = {"steady": f"steady/{person}/", "moving": f"moving/{person}/0/"}.get(zone, f"{zone}/{person}/")
     given = {"generation": 1, "began": NOW, "ended": NOW + 1, "ending": "ok", **more}
-    return soak.world.Work("w1", person, "threads", method, zone, prefix, {}, **given)
+    return soak.scenario.Work("w1", person, "threads", method, zone, prefix, {}, **given)
 
 
 def record_of(person: str | None = "alice", signer: str | None = "grant", **more: Any) -> RecordedRequest:
@@ -87,7 +87,7 @@ def record_of(person: str | None = "alice", signer: str | None = "grant", **more
 
 
 def complaints(soak, work: Any, *records: RecordedRequest, events: Any = (), faults: Any = ()) -> str:
-    return "; ".join(soak.judge.judge([work], records, events, faults).wrong)
+    return "; ".join(soak.oracle.examine([work], records, events, faults).wrong)
 
 
 def test_a_request_under_its_grant_is_right(soak):

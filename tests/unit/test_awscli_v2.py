@@ -14,6 +14,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import botocore.auth
 import pytest
@@ -261,8 +262,9 @@ class TestOptions:
     ):
         def refused() -> list[str | None]:
             grants.forget_requests()
+            s3: Any = started(alice).create_client("s3")
             with pytest.raises(ClientError):
-                started(alice).create_client("s3").get_object(Bucket="data", Key="out/x")
+                s3.get_object(Bucket="data", Key="out/x")
             return signers(grants)
 
         assert refused() == ["alice"]

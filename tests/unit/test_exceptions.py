@@ -102,6 +102,7 @@ def test_an_error_comes_back_whole_from_another_process(kind: type[AccessGrantsE
     assert (again.message, again.hint) == (error.message, error.hint)
     assert {name: getattr(again, name) for name in exceptions.FACTS} == FACTS
     if isinstance(error, AccessDenied):
+        assert isinstance(again, AccessDenied)
         assert (again.response, again.operation_name) == (error.response, error.operation_name)
 
 

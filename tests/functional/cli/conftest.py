@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from access_grants_provider.cli import main
+from access_grants_provider.cli.group import main
 from access_grants_provider.testing import AccessGrantsServer, Identity
 
 ROOT = Path(__file__).parents[3]

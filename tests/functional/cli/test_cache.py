@@ -8,7 +8,7 @@ import time
 import pytest
 
 from access_grants_provider import AccessGrantsConfig
-from access_grants_provider.core.scopes import GrantScope
+from access_grants_provider.core.scopes import GrantScope, Permission
 from access_grants_provider.disk import DiskCache, Record, caller_digest, context_digest, default_folder
 
 ENDS = 4_000_000_000
@@ -20,7 +20,8 @@ def kept(tmp_path, monkeypatch) -> DiskCache:
     monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE_FOLDER", str(tmp_path / "cache"))
     cache = DiskCache(default_folder(), time.time)
     caller, context = caller_digest("AKIAOWN", "OWNSECRET", None), context_digest(AccessGrantsConfig())
-    for permission, scope in (("READ", "s3://data/in/*"), ("WRITE", "s3://data/\nout*")):
+    scopes: dict[Permission, str] = {"READ": "s3://data/in/*", "WRITE": "s3://data/\nout*"}
+    for permission, scope in scopes.items():
         where = GrantScope.parse(scope)
         grant = ("123456789012", "us-east-1", "Default", ENDS, time.time(), "ASIAKEY", "SECRET", "TOKEN")
         cache.store(caller, context, Record(permission, where, *grant))

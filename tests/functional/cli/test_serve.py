@@ -41,6 +41,8 @@ def serving(surroundings):
         )
         running.append(process)
         # The line for the person comes when the lines for the shell are out.
+        assert process.stderr is not None
+        assert process.stdout is not None
         ready = process.stderr.readline()
         assert ready.endswith("Press Ctrl-C to stop.\n"), ready
         descriptor = process.stdout.fileno()

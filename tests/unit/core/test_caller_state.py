@@ -173,7 +173,8 @@ def test_no_interruption_breaks_the_table_of_callers(clock: Clock, monkeypatch: 
     monkeypatch.setattr(module, "MAX_CALLERS", 2)
 
     def begin() -> Any:
-        states, returned = CallerStates("Default", clock.both), []
+        states = CallerStates("Default", clock.both)
+        returned: list[Any] = []
         for digest in (b"1", b"2"):
             states.get_or_create(digest, "old")
         clock.advance(DENIAL_SECONDS)

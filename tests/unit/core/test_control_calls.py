@@ -135,7 +135,7 @@ def test_a_decision_whose_time_is_gone_makes_no_further_call(
         (ReadTimeoutError(**PLACE), 1),
         (ConnectTimeoutError(**PLACE), 1),
         (OutOfTime(seconds=5), 1),
-        (SSLError(**PLACE, error="untrusted"), 1),
+        (SSLError(**PLACE, error=ValueError("untrusted")), 1),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -355,7 +355,8 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
     for change in ("put", "keep"):
 
         def begin(change: str = change) -> Any:
-            index, found = PrefixIndex(), []
+            index = PrefixIndex()
+            found: list[Any] = []
             for name in ("a", "a/b/", "a/c", "b"):
                 index.put(name, make_stored("READ", f"s3://sales/{name}*"))
 

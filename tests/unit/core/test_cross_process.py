@@ -77,7 +77,7 @@ def test_what_was_vended_is_stored_for_the_others(
 def test_a_denial_is_nobody_else_s_business(
     state: CallerState, disk: FlowContext, no_grant: MakeError, play: Play
 ) -> None:
-    steps = (LOAD, []), (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED)
+    steps: Any = (LOAD, []), (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED)
     assert play(decide(state, REQUEST, disk), *steps).outcome == "fallback"
 
 

@@ -78,7 +78,8 @@ def test_to_end_a_call_twice_does_nothing() -> None:
 
 def test_a_task_is_told_of_the_end_once_also_where_it_comes_late() -> None:
     def begin() -> Any:
-        call, told = InFlightCall(), []
+        call = InFlightCall()
+        told: list[int] = []
 
         def check() -> None:
             assert told == [1]

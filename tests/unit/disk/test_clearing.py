@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from access_grants_provider.core.scopes import Permission
 from access_grants_provider.disk import DiskCache, private_folder
 from access_grants_provider.disk import cache as disk
 from access_grants_provider.disk import clearings as disk_clearings
@@ -29,7 +30,12 @@ def clearings(folder: Path) -> list[str]:
 
 
 def test_clear_removes_the_records_of_all_callers_and_says_how_many(cache: DiskCache, folder: Path) -> None:
-    for caller, context, permission in [(ANN, CONTEXT, "READ"), (ANN, OTHER, "WRITE"), (BOB, CONTEXT, "READ")]:
+    stored: list[tuple[bytes, bytes, Permission]] = [
+        (ANN, CONTEXT, "READ"),
+        (ANN, OTHER, "WRITE"),
+        (BOB, CONTEXT, "READ"),
+    ]
+    for caller, context, permission in stored:
         cache.store(caller, context, record(permission))
     assert cache.clear() == 3
     assert cache.clear(None) == 0
@@ -70,7 +76,7 @@ def test_what_was_vended_before_the_clearing_and_is_stored_after_it_is_not_found
 def test_what_is_written_just_while_another_process_clears_is_ignored_and_removed(
     cache: DiskCache, folder: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = private_folder.make_folder
+    real = disk_files.make_folder
 
     def make_late(path: Path) -> None:
         monkeypatch.setattr(private_folder, "make_folder", real)
@@ -217,7 +223,7 @@ def test_however_the_clock_is_set_processes_share_again_at_once_and_nothing_retu
             cache.store(ANN, CONTEXT, record(vended_at=machine(), expiration=machine.real + HOUR, access_key="OLD"))
         if data.draw(st.booleans(), label="clear"):
             cache.clear()
-            assert cache.load(ANN, CONTEXT, "sales") == cache.entries() == []
+            assert (cache.load(ANN, CONTEXT, "sales"), cache.entries()) == ([], [])
         machine.real += 1
     machine.error = 0.0
     machine.real += 1
@@ -251,7 +257,7 @@ def test_a_folder_of_clearings_that_can_t_be_trusted_is_told_and_nothing_is_foun
     else:
         place.write_text("")
     for _ in range(2):
-        assert cache.load(ANN, CONTEXT, "sales") == cache.entries() == []
+        assert (cache.load(ANN, CONTEXT, "sales"), cache.entries()) == ([], [])
     assert len(warnings(caplog)) == 1
     # What can be removed is removed, though it may come back: that is told.
     assert cache.clear() == 1

@@ -99,7 +99,8 @@ def test_a_file_that_can_t_be_read_does_not_hide_the_others(
 ) -> None:
     cache.store(ANN, CONTEXT, record())
     cache.store(ANN, CONTEXT, record("WRITE"))
-    real, failed = os.open, []
+    real = os.open
+    failed: list[Any] = []
 
     def once(*arguments: Any, **rest: Any) -> int:
         if not failed:
@@ -224,7 +225,8 @@ def test_a_disk_that_takes_a_part_of_a_file_at_a_time_gets_it_whole(
 def test_a_folder_that_goes_while_it_is_used_is_made_again(
     cache: DiskCache, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, removed = os.open, []
+    real = os.open
+    removed: list[Any] = []
     elsewhere = folder.with_name("elsewhere")
 
     def opened(path: Any, flags: int, *rest: Any) -> int:

@@ -251,7 +251,8 @@ def test_the_account_is_taken_off_a_host_where_it_leads_nowhere(sent_to: str, ar
 def test_a_call_is_signed_as_whoever_is_passed_along(service: str) -> None:
     client: Any = InternalClient(service)
     hook_internal_client(client)
-    params, context = {"AccountId": ACCOUNT, SIGNED_AS: ME}, {}
+    params: dict[str, Any] = {"AccountId": ACCOUNT, SIGNED_AS: ME}
+    context: dict[str, Any] = {}
     client.events.emit(f"provide-client-params.{service}.Operation", params=params, context=context)
     assert params == {"AccountId": ACCOUNT}
     assert context["signing"]["request_credentials"] is ME

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import botocore.session
 import pytest
@@ -20,12 +21,14 @@ def client():
     )
 
 
-def contexts(client, call) -> list[dict]:
-    seen = []
+def contexts(client, call) -> list[dict[str, Any]]:
+    seen: list[dict[str, Any]] = []
+    raw: Any = type("Raw", (), {"stream": lambda *_: []})()
+    no_headers: Any = {}
     client.meta.events.register("before-sign.s3", lambda request, **_: seen.append(dict(request.context)))
     client.meta.events.register(
         "before-send.s3",
-        lambda request, **_: AWSResponse(request.url, 200, {}, type("Raw", (), {"stream": lambda *_: []})()),
+        lambda request, **_: AWSResponse(request.url, 200, no_headers, raw),
     )
     call()
     return seen

@@ -153,7 +153,7 @@ def test_threads_that_need_the_same_client_wait_for_the_one_that_makes_it(
 
     monkeypatch.setattr(clients._making, "join_or_start", counted)
     monkeypatch.setattr(module, "WAIT_SECONDS", 20)
-    clients.making = lambda: all_joined.wait(20)  # type: ignore[method-assign, assignment, return-value]
+    clients.making = lambda: all_joined.wait(20)  # type: ignore[method-assign, assignment]
     with ThreadPoolExecutor(threads) as pool:
         tasks = [pool.submit(get, clients) for _ in range(threads)]
         assert {task.result(60) for task in tasks} == {clients.made[0]}
@@ -234,7 +234,7 @@ def test_it_is_made_like_the_s3_client_with_the_time_out_and_without_retries(ses
     config = Config(proxies={"https": "http://proxy:3128"}, max_pool_connections=77, read_timeout=300,
                     retries={"total_max_attempts": 9}, use_fips_endpoint=True)  # fmt: skip
     shape = ClientShape.of(s3_client(session, config=config, verify=False))
-    made = InternalClients(None).get("s3control", REGION, shape, None, 2.5, True)
+    made: Any = InternalClients(None).get("s3control", REGION, shape, None, 2.5, True)
     assert made.meta.config.proxies == {"https": "http://proxy:3128"}
     assert made.meta.config.max_pool_connections == 77
     assert made.meta.config.use_fips_endpoint is True
@@ -245,7 +245,7 @@ def test_it_is_made_like_the_s3_client_with_the_time_out_and_without_retries(ses
 
 
 def test_it_carries_no_identity(session: Any) -> None:
-    made = InternalClients(None).get("sts", REGION, ClientShape.of(s3_client(session)), None, 20, True)
+    made: Any = InternalClients(None).get("sts", REGION, ClientShape.of(s3_client(session)), None, 20, True)
     assert made._request_signer._credentials.access_key == "nobody"
 
 
@@ -280,7 +280,9 @@ def test_each_service_is_called_where_it_answers(shape: ClientShape, s3: Any, s3
 
 
 def test_dual_stack_said_for_s3_alone_is_said_for_all(session: Any) -> None:
-    shape = ClientShape.of(s3_client(session, config=Config(s3={"use_dualstack_endpoint": True})))
+    # Botocore reads it; its stubs don't know it.
+    options: Any = {"use_dualstack_endpoint": True}
+    shape = ClientShape.of(s3_client(session, config=Config(s3=options)))
     assert dict(shape.options)["use_dualstack_endpoint"] is True
 
 

@@ -1,4 +1,4 @@
-"""Faults that the package does not have: each signs one request in ``ONE_IN`` wrongly, and the judge has to see it."""
+"""Faults that the package does not have: each signs one request in ``ONE_IN`` wrongly, and the oracle has to see it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.credentials import Credentials
 
+from .scenario import STRANGER
 from .service import Service
-from .world import STRANGER
 
 ONE_IN = 5
 AGED_SECONDS = 5
@@ -47,4 +47,4 @@ def expired(service: Service) -> Callable[[Any], None]:
     return _replacing(choose)
 
 
-SABOTAGE = {"stranger": stranger, "expired": expired}
+MUTATIONS = {"stranger": stranger, "expired": expired}

@@ -9,22 +9,22 @@ import time
 from random import Random
 from typing import Any
 
+from .clients import stamp
 from .journal import Event, Journal
 from .load import PATIENCE, Load, make
-from .seats import stamp
+from .scenario import BUCKET, MOVING, PEOPLE, Work, choose, moving_folder
 from .service import Service
-from .world import BUCKET, MOVING, PEOPLE, Work, choose, moving_folder
 
 FORK_SECONDS = 40  # a child that is not done by then is ended by its alarm clock
 FORK_CALLS = 6
 
 
-class Turmoil:
+class Chaos:
     """One event after another, drawn from a seeded die, in the thread that calls."""
 
     def __init__(self, service: Service, load: Load, journal: Journal, seed: str) -> None:
         self.service, self.load, self.journal, self.seed = service, load, journal, seed
-        self._random = Random(f"{seed}/turmoil")
+        self._random = Random(f"{seed}/chaos")
         # folder → the id of its grant
         self.grants: dict[tuple[str, str], str] = {}
 
@@ -32,13 +32,13 @@ class Turmoil:
         """Let things happen for so long, and on until so many calls were made; a load that is stuck is a failure."""
         until, enough = time.monotonic() + seconds, self.journal.done + calls
         while (now := time.monotonic()) < until or (self.journal.done < enough and now < until + PATIENCE):
-            events = [self.grant_or_revoke, self.clear, self.turn, self.fork]
+            events = [self.grant_or_revoke, self.clear, self.replace_client, self.fork]
             self._random.choices(events, [10, 3, 2, 2])[0]()
             time.sleep(self._random.uniform(0, 0.6))
         if self.journal.done < enough:
             self.journal.fail(f"{enough - self.journal.done} of {calls} calls were not made within {PATIENCE} s more")
 
-    def settle(self) -> None:
+    def revoke_all(self) -> None:
         """Take all moving grants away, so that another load begins as this one did."""
         for name, folder in list(self.grants):
             self._revoke(name, folder)
@@ -56,8 +56,8 @@ class Turmoil:
         self.grants[person.name, folder] = self.service.call("grant", identity, scope, "READWRITE")
         self.journal.note(Event("granted", person.name, began, time.time(), folder))
         if self._random.random() < 0.7:
-            for seat in self.load.seats_of(person):
-                seat.clear()
+            for slot in self.load.slots_of(person):
+                slot.clear()
 
     def _revoke(self, name: str, folder: str) -> None:
         began = time.time()
@@ -66,33 +66,33 @@ class Turmoil:
 
     def clear(self) -> None:
         """Have somebody's provider forget."""
-        self._random.choice(list(self.load.seats.values())).clear()
+        self._random.choice(list(self.load.slots.values())).clear()
 
-    def turn(self) -> None:
+    def replace_client(self) -> None:
         """Unregister somebody's client while it is in use, use it without cover, and replace it by a new one."""
-        seat: Any = self._random.choice(list(self.load.seats.values()))
-        seat.unregister()
-        if seat.side == "threads":
+        slot: Any = self._random.choice(list(self.load.slots.values()))
+        slot.unregister()
+        if slot.side == "threads":
             for zone in ("own", "steady"):
-                prefix = f"{zone}/{seat.person.name}/"
+                prefix = f"{zone}/{slot.person.name}/"
                 parameters = {"Bucket": BUCKET, "Key": f"{prefix}base"}
                 name = f"{self.seed}u{self.journal.done}{zone}"
-                work = Work(name, seat.person.name, "threads", "get_object", zone, prefix, parameters)
-                with seat.use() as (work.generation, client):
+                work = Work(name, slot.person.name, "threads", "get_object", zone, prefix, parameters)
+                with slot.use() as (work.generation, client):
                     make(client, work)
                 self.journal.add(work)
-        self.load.turn(seat)
+        self.load.replace_client(slot)
 
     def fork(self) -> None:
         """Fork, in the middle of everything, and have the child make calls with a client of the same session."""
         # Whose keys rotate fetches them through the pipe to the service, which belongs to this process.
         person = self._random.choice([one for one in PEOPLE if not one.rotates])
-        seat = self.load.seats[person.name, "threads"]
+        slot = self.load.slots[person.name, "threads"]
         self.journal.forks += 1
         theirs, ours = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be_child(seat, theirs, ours)
+            self._be_child(slot, theirs, ours)
         os.close(ours)
         with os.fdopen(theirs, "rb") as pipe:
             told = pipe.read()
@@ -103,18 +103,18 @@ class Turmoil:
         if status or len(works) != FORK_CALLS:
             self.journal.fail(f"the forked child of {person.name} made {len(works)} calls and ended with {status}")
 
-    def _be_child(self, seat: Any, theirs: int, ours: int) -> None:
+    def _be_child(self, slot: Any, theirs: int, ours: int) -> None:
         status = 1
         try:
             signal.alarm(FORK_SECONDS)
             os.close(theirs)
             random = Random(f"{self.seed}/child/{self.journal.forks}")
-            client = seat.make(seat.session)
+            client = slot.make(slot.session)
             client.meta.events.register("before-send.s3", stamp)
             worker, works = f"{self.seed}f{self.journal.forks}", []
             for number in range(FORK_CALLS):
-                work = choose(random, seat.person.name, worker, number, "threads")
-                work.generation = seat.generation
+                work = choose(random, slot.person.name, worker, number, "threads")
+                work.generation = slot.generation
                 make(client, work)
                 works.append(work)
             with os.fdopen(ours, "wb") as pipe:

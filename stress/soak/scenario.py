@@ -1,4 +1,4 @@
-"""Who there is, what they may do, and what they try: written down plainly, for the load and the judge alike."""
+"""Who there is, what they may do, and what they try: written down plainly, for the load and the oracle alike."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from typing import Literal
 from access_grants_provider.testing.records import RecordedRequest
 
 from .journal import Event
+from .scenario import BUCKET, BY_NAME, LIFE_SECONDS, SERVES, ZONES, Work
 from .service import Fault
-from .world import BUCKET, BY_NAME, LIFE_SECONDS, SERVES, ZONES, Work
 
 ALWAYS = float("-inf")
 # A broken answer that somebody else waited for may have been sent just before a call began.
@@ -29,7 +29,7 @@ Certain = Literal["yes", "no", "in doubt"]
 
 @dataclass
 class Findings:
-    """What the judge found: ``wrong`` in sentences, ``counts`` of what was looked at."""
+    """What the oracle found: ``wrong`` in sentences, ``counts`` of what was looked at."""
 
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -97,7 +97,7 @@ def scope_of(work: Work) -> str:
     return f"s3://{BUCKET}/{work.prefix}" + ("" if work.zone == "object" else "*")
 
 
-def judge(
+def examine(
     works: Iterable[Work], records: Iterable[RecordedRequest], events: Iterable[Event], faults: Iterable[Fault]
 ) -> Findings:
     """Compare what the service saw with what was right."""
@@ -113,13 +113,13 @@ def judge(
         found = re.search(r" soak/(\S+)", record.user_agent)
         seen[found[1] if found else "nobody"].append(record)
     for work in works:
-        _judge_one(work, seen.pop(work.id, []), rules, findings)
+        _examine_call(work, seen.pop(work.id, []), rules, findings)
     for name, strays in seen.items():
         findings.wrong.append(f"{len(strays)} requests of {name}, who is not in the journal: {strays[0]}")
     return findings
 
 
-def _judge_one(work: Work, records: list[RecordedRequest], rules: Rules, findings: Findings) -> None:
+def _examine_call(work: Work, records: list[RecordedRequest], rules: Rules, findings: Findings) -> None:
     person, counts = BY_NAME[work.person], findings.counts
     covered, granted, broken = rules.covered(work), rules.granted(work), rules.broken(work)
     by_grant = covered != "no" and granted != "no"
@@ -132,7 +132,7 @@ def _judge_one(work: Work, records: list[RecordedRequest], rules: Rules, finding
         counts["requests"] += 1
         counts["by a grant" if record.signer == "grant" else "by the caller"] += 1
         if record.signer == "grant":
-            late_now, complaint = _judge_credential(work, record, covered)
+            late_now, complaint = _examine_credential(work, record, covered)
             late = late or late_now
             counts["arrived after the end of what signed them in time"] += late_now
             complaint = complaint or ("" if by_grant else "a grant signed it, and none was right")
@@ -147,7 +147,7 @@ def _judge_one(work: Work, records: list[RecordedRequest], rules: Rules, finding
     counts[f"ended with {work.ending}"] += work.ending != "ok"
 
 
-def _judge_credential(work: Work, record: RecordedRequest, covered: Certain) -> tuple[bool, str]:
+def _examine_credential(work: Work, record: RecordedRequest, covered: Certain) -> tuple[bool, str]:
     """Return whether a request arrived late, and what is wrong with the credential that signed it."""
     # Both are whole seconds, so to have been signed within the second of the end is to have been signed after it.
     expired = record.expires_at is None or record.signed_at is None or record.signed_at >= record.expires_at

@@ -20,8 +20,8 @@ from botocore.loaders import create_loader
 import access_grants_provider
 
 from .journal import Event, Journal
+from .scenario import REGION, Person
 from .service import Service
-from .world import REGION, Person
 
 # Which call a request belongs to; it goes into the user agent, which the service records and no signature covers.
 WORK: ContextVar[str] = ContextVar("WORK", default="none")
@@ -31,7 +31,7 @@ POOL = 64
 
 # Reading botocore's model files is most of the work of making a client.
 LOADER = create_loader()
-Spoil = Callable[[Any], object]
+Mutation = Callable[[Any], object]
 
 
 def stamp(request: Any, **_: object) -> None:
@@ -41,13 +41,13 @@ def stamp(request: Any, **_: object) -> None:
     request.headers["User-Agent"] = f"{text} soak/{WORK.get()}"
 
 
-class Seat:
-    """What both sides have in common. ``generation`` numbers its clients; only the last one is covered."""
+class ClientSlot:
+    """A place for a person's client, on either side. ``generation`` numbers its clients; the last one is covered."""
 
     side = ""
 
-    def __init__(self, service: Service, person: Person, journal: Journal, spoil: Spoil | None) -> None:
-        self.service, self.person, self.journal, self.spoil = service, person, journal, spoil
+    def __init__(self, service: Service, person: Person, journal: Journal, mutation: Mutation | None) -> None:
+        self.service, self.person, self.journal, self.mutation = service, person, journal, mutation
         self.generation = self._coming = 0
         self.session: Any = None
         self.client: Any = None
@@ -92,11 +92,11 @@ class Seat:
         self._note("fresh", began, self._coming)
         return provider
 
-    def seat(self, session: Any, provider: Any, client: Any) -> None:
+    def install(self, session: Any, provider: Any, client: Any) -> None:
         """Put a new client in the place of the old one."""
         client.meta.events.register("before-send.s3", stamp)
-        if self.spoil is not None:
-            self.spoil(client)
+        if self.mutation is not None:
+            self.mutation(client)
         with self._lock:
             if self.client is not None:
                 self._retired[self.generation] = self.client
@@ -116,7 +116,7 @@ class Seat:
         self.provider.clear()
         self._note("fresh", began, self.generation)
 
-    def leave(self) -> None:
+    def retire_last(self) -> None:
         """Take the last client out of use."""
         self.unregister()
         with self._lock:
@@ -144,12 +144,12 @@ def hasty(credentials: Any) -> Any:
     return credentials
 
 
-class ThreadsSeat(Seat):
+class SyncClientSlot(ClientSlot):
     """With boto3."""
 
     side = "threads"
 
-    def turn(self) -> None:
+    def replace_client(self) -> None:
         """Make a session, cover it, and have a client of it replace the one before."""
         core: Any = botocore.session.get_session()
         core.register_component("data_loader", LOADER)
@@ -160,7 +160,7 @@ class ThreadsSeat(Seat):
         session = boto3.Session(botocore_session=core, region_name=REGION)
         began = time.time()
         provider = self.register(session, began)
-        self.seat(session, provider, self.make(session))
+        self.install(session, provider, self.make(session))
         self.close_idle()
 
     def make(self, session: Any) -> Any:
@@ -173,12 +173,12 @@ class ThreadsSeat(Seat):
             client.close()
 
 
-class TasksSeat(Seat):
+class AioClientSlot(ClientSlot):
     """With aiobotocore, in the event loop."""
 
     side = "tasks"
 
-    async def turn(self) -> None:
+    async def replace_client(self) -> None:
         """Do the same as on the other side."""
         from aiobotocore.config import AioConfig
         from aiobotocore.credentials import AioCredentials, AioRefreshableCredentials
@@ -196,7 +196,7 @@ class TasksSeat(Seat):
         provider = self.register(session, began)
         config = AioConfig(max_pool_connections=POOL)
         client = await session.create_client("s3", endpoint_url=self.service.url, config=config).__aenter__()
-        self.seat(session, provider, client)
+        self.install(session, provider, client)
         await self.close_idle()
 
     async def fetch(self) -> dict[str, str]:
