@@ -20,6 +20,8 @@ from access_grants_provider import AccessGrantsProvider
 from access_grants_provider.core.clock import Clock as TwoClocks
 from access_grants_provider.testing import AccessGrantsServer, Identity, LocalAccessGrants
 
+from .functional import fault_table
+
 FOREIGN = (
     *("AWS_", "S3_ACCESS_GRANTS_", "BOTO", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY"),
     "COVERAGE_PROCESS_",  # a worker measures itself; the programs that tests run are not measured
@@ -68,6 +70,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if cases[test] > fast.args[0]:
                 item.add_marker("exhaustive")
     items.sort(key=lambda item: "ecosystem" in item.path.parts)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have recorded, in whichever worker: the cells of the fault table, and what programs asked for."""
+    cells: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        edge, number = dict(report.user_properties).get("cells", ("", 0))
+        cells[edge] += number
+    for line in fault_table.counted(+cells):
+        terminalreporter.write_line(line)
+    ended = [report for report in terminalreporter.getreports("") if report.when == "teardown"]
+    asked = [text for report in ended for name, text in report.user_properties if name == "asked"]
+    if asked:
+        terminalreporter.section("what the ecosystem's programs asked for")
+    for line in asked:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)
