@@ -61,7 +61,7 @@ def docs(session: nox.Session) -> None:
     """Check that generated pages are what their programs write, and that the README's code runs."""
     install(session, "test")
     session.run("python", "-m", "tools.docs", "--check", "README.md", "docs/commands.md", "docs/faults.md")
-    session.run("pytest", "-m", "", "tests/functional/test_readme.py", "tests/functional/cli/test_help.py")
+    session.run("pytest", "tests/functional/test_readme.py", "tests/functional/cli/test_help.py")
 
 
 @nox.session(python=PYTHONS)
@@ -102,7 +102,7 @@ def ecosystem(session: nox.Session) -> None:
 
 def javascript(session: nox.Session) -> dict[str, str]:
     """Install the SDK for JavaScript, if there is npm; one test has it read through ``credential_process``."""
-    folder = Path(session.create_tmp()).resolve() / "javascript"
+    folder = folder_of(session, "javascript")
     command = ["npm", "install", "--silent", "--prefix", str(folder), "@aws-sdk/client-s3"]
     try:
         subprocess.run(command, capture_output=True, timeout=120, check=True)
@@ -148,7 +148,7 @@ def wheel(session: nox.Session) -> None:
     """Install the wheel with botocore alone: the package can be imported, the command says what it needs."""
     session.install(built_wheel(session))
     # Elsewhere, or the checkout would be imported.
-    session.chdir(session.create_tmp())
+    session.chdir(folder_of(session, "elsewhere"))
     program = "import access_grants_provider as package; package.register; print(package.__version__, package.__file__)"
     session.run("python", "-W", "error", "-c", program)
     session.run("access-grants", "demo", success_codes=[1])
@@ -159,7 +159,7 @@ def installed(session: nox.Session) -> None:
     """Run the fast lane against the wheel in ``dist/``: ``nox -s build installed-3.12``."""
     session.install(f"{built_wheel(session)}[test]")
     # A copy of the checkout without the package, so that the tests can import only what is installed.
-    folder = Path(session.create_tmp()).resolve() / "checkout"
+    folder = folder_of(session, "checkout")
     copy_checkout(folder)
     shutil.rmtree(folder / "access_grants_provider")
     session.chdir(folder)
@@ -169,10 +169,18 @@ def installed(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """Run the README's demo command as it stands, in a copy of the committed tree."""
-    folder = Path(session.create_tmp()).resolve() / "checkout"
+    folder = folder_of(session, "checkout")
     copy_checkout(folder)
     session.chdir(folder)
     session.run("bash", "-euo", "pipefail", "-c", readme_command("demo"), external=True)
+
+
+def folder_of(session: nox.Session, name: str) -> Path:
+    """Make an empty folder. Not ``session.create_tmp()``, which moves the temporary folder of the tests as well."""
+    folder = ROOT / ".nox" / f"{session.name}-{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def built_wheel(session: nox.Session) -> str:
@@ -184,8 +192,6 @@ def built_wheel(session: nox.Session) -> str:
 
 
 def copy_checkout(folder: Path) -> None:
-    """Copy the committed tree into a new folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Copy the committed tree into a folder."""
     tree = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], input=tree, check=True)

@@ -20,6 +20,8 @@ from access_grants_provider import AccessGrantsProvider
 from access_grants_provider.core.clock import Clock as TwoClocks
 from access_grants_provider.testing import AccessGrantsServer, Identity, LocalAccessGrants
 
+from .functional import fault_table
+
 FOREIGN = (
     *("AWS_", "S3_ACCESS_GRANTS_", "BOTO", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY"),
     "COVERAGE_PROCESS_",  # a worker measures itself; the programs that tests run are not measured
@@ -70,12 +72,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "ecosystem" in item.path.parts)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have recorded, in whichever worker: the cells of the fault table, and what programs asked for."""
+    cells: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        edge, number = dict(report.user_properties).get("cells", ("", 0))
+        cells[edge] += number
+    for line in fault_table.counted(+cells):
+        terminalreporter.write_line(line)
+    ended = [report for report in terminalreporter.getreports("") if report.when == "teardown"]
+    asked = [text for report in ended for name, text in report.user_properties if name == "asked"]
+    if asked:
+        terminalreporter.section("what the ecosystem's programs asked for")
+    for line in asked:
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _shared_models() -> Iterator[None]:
     """Parse each of botocore's service models once per process, not once per session.
 
-    A client of a new session takes 93 ms, of which 89 are reading models. The loaders of one session share what they
-    have parsed without copying it; here all loaders with the same search paths do.
+    A client of a new session takes 93 ms, of which 89 are reading models. Clients of one session share what its loader
+    has parsed; here all loaders with the same search paths do. Only botocore changes what it has parsed, the same for
+    every session: a first request takes the bucket out of an operation's URI, and the account out of its host.
     """
     shared: dict[object, dict[object, Any]] = {}
 

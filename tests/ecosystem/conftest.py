@@ -64,15 +64,6 @@ def server(access_grants_server: AccessGrantsServer, request: pytest.FixtureRequ
     request.node.user_properties.append(("asked", line))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    ended = [report for report in terminalreporter.getreports("") if report.when == "teardown"]
-    lines = [text for report in ended for name, text in report.user_properties if name == "asked"]
-    if lines:
-        terminalreporter.section("what the ecosystem's programs asked for")
-    for line in lines:
-        terminalreporter.write_line(line)
-
-
 @pytest.fixture
 def alice(alice: Identity, server: AccessGrantsServer) -> Identity:
     """Has one grant, to read and write below ``s3://data/in/``, and no other permission."""

@@ -6,7 +6,6 @@ A test that is about one of them says so and why: ``@pytest.mark.only("botocore"
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -14,8 +13,6 @@ from typing import Any
 import pytest
 
 from access_grants_provider.testing import LocalAccessGrants
-
-from .fault_table import counted as fault_counts
 
 EDGES = ("botocore", "aiobotocore")
 INSTALLED = tuple(name for name in EDGES if find_spec(name) is not None)
@@ -69,12 +66,3 @@ def register(edge: Any, register: Callable[..., Any]) -> Callable[..., Any]:
         return provider if bare is target else edge.provider(provider)
 
     return registered
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts: Counter[str] = Counter()
-    for report in terminalreporter.getreports("passed"):
-        edge, number = dict(report.user_properties).get("cells", ("", 0))
-        counts[edge] += number
-    for line in fault_counts(+counts):
-        terminalreporter.write_line(line)
