@@ -71,6 +71,8 @@ class AccessGrantsProvider:
         while self._undo:
             self._undo.pop(0)()
         for hook in self._living_hooks():
+            if hook.give_back is not None:
+                hook.give_back()
             hook.detach()
         self.runtime.clients.close()
         self.runtime.start_over()

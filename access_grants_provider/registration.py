@@ -35,6 +35,9 @@ __all__ = ["initialize_client_plugin", "provider_for", "register"]
 
 logger = logging.getLogger(OPTIONS_LOGGER)
 
+# The providers that are kept between two clients with the same options: a worker may set others for each of its jobs.
+MAX_AUTOLOADED = 16
+
 TAKES = (
     "a session, an S3 client or an S3 resource of boto3, botocore, aioboto3 or aiobotocore, "
     "or nothing for boto3's default session"
@@ -189,18 +192,37 @@ def initialize_client_plugin(client: Any) -> None:
     All clients with the same options share one provider. botocore hides what a plugin raises. So whatever goes wrong
     here is logged at ERROR, and the client then refuses S3 requests rather than sign them with its own credentials.
     """
-    if not _is_s3_client(client) or client.meta.events in _registry.hooks:
+    if not _is_s3_client(client):
         return
+    hook = _registry.hook(client.meta.events)
+    if hook is not None:
+        # Its session is registered. Should that end, the environment's options hold.
+        reference = weakref.ref(client)
+        hook.give_back = lambda: _autoload_again(reference)
+    else:
+        _autoload_or_refuse(client)
+
+
+def _autoload_or_refuse(client: BaseClient) -> None:
     try:
         _autoload(client)
     except Exception as error:  # noqa: BLE001  also what nobody thought of must not become a request of the caller's
         _refuse(client, error)
 
 
+def _autoload_again(reference: weakref.ref[BaseClient]) -> None:
+    client = reference()
+    if client is not None:
+        _autoload_or_refuse(client)
+
+
 def _autoload(client: BaseClient) -> None:
     config = _load({}, None, None)
     provider = _registry.autoloaded.get(config)
     if provider is None:
+        for oldest in list(_registry.autoloaded)[: 1 - MAX_AUTOLOADED]:
+            # Its clients keep it.
+            _registry.autoloaded.pop(oldest, None)
         provider = _registry.autoloaded.setdefault(config, AccessGrantsProvider(Runtime(config)))
         provider.on_unregister(lambda: _registry.autoloaded.pop(config, None))
     _attach(provider, client)

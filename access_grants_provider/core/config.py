@@ -107,6 +107,8 @@ def _is_url(text: object) -> bool:
         port = parts.port
     except ValueError:
         return False
+    if parts.query or parts.fragment:
+        return False
     host = parts.netloc if port is None else parts.netloc.removesuffix(f":{port}")
     return parts.scheme in ("http", "https") and HOST.fullmatch(host) is not None
 

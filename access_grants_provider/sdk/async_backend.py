@@ -66,7 +66,12 @@ class Backend:
             with contextlib.suppress(RuntimeError):
                 self.call_soon(done.set)
 
-        threading.Thread(target=run, name="access-grants", daemon=True).start()
+        thread = threading.Thread(target=run, name="access-grants", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # Where the system gives no more threads: a loop that stands still for a moment is better than an error.
+            return work()
         await done.wait()
         returned, error = results.pop()
         if error is not None:

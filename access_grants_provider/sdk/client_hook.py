@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
 import botocore
@@ -91,6 +91,8 @@ class ClientHook:
         self.runtime = runtime
         # The provider, which lives as long as a client that it covers.
         self.owner: Any = None
+        # Covers the client as it would be without this provider, once that is unregistered.
+        self.give_back: Callable[[], object] | None = None
         self._events: Any = client.meta.events
         private: Any = client
         self.request_signer: Any = private._request_signer

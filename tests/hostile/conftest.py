@@ -16,12 +16,20 @@ import pytest
 
 import access_grants_provider
 from access_grants_provider import AccessGrantsProvider
+from access_grants_provider.registration import _registry
 from access_grants_provider.testing import AccessGrantsServer, Identity, LocalAccessGrants, mock_access_grants
 
 Returned = TypeVar("Returned")
 
 # A program or thread that takes longer than this hangs: with nothing in its way each takes less than 2 s.
 BOUND_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_autoloaded() -> Iterator[None]:
+    yield
+    for provider in list(_registry.autoloaded.values()):
+        provider.unregister()
 
 
 @pytest.fixture

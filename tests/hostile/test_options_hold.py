@@ -17,6 +17,7 @@ from botocore.loaders import Loader
 
 import access_grants_provider
 from access_grants_provider.exceptions import AccessDenied, AccessGrantsError, ConfigurationError
+from access_grants_provider.registration import MAX_AUTOLOADED, _registry
 
 from .conftest import signers
 
@@ -293,3 +294,20 @@ def test_a_client_aimed_at_an_s3_that_is_not_aws_under_never_is_one_warning_per_
         messages = warnings(caplog, "minio.example:9000")
         assert len(messages) == number
         assert "endpoint_url" in messages[-1]
+
+
+def test_a_session_that_is_unregistered_gives_its_clients_back_to_the_environment(grants, alice, autoload_never):
+    session = grants.session(alice)
+    provider = access_grants_provider.register(session, fallback="denied")
+    s3 = session.client("s3")
+    provider.unregister()
+    with pytest.raises(AccessDenied):
+        s3.get_object(Bucket="data", Key="out/x")
+    assert grants.s3_requests() == []
+
+
+def test_a_worker_that_sets_other_options_for_each_job_keeps_few_providers(grants, alice, autoload_never, monkeypatch):
+    for seconds in range(900, 960):
+        monkeypatch.setenv("S3_ACCESS_GRANTS_DURATION_SECONDS", str(seconds))
+        grants.session(alice).client("s3")
+    assert len(_registry.autoloaded) == MAX_AUTOLOADED
