@@ -10,23 +10,25 @@ from pathlib import Path
 import pytest
 
 import access_grants_provider
+from access_grants_provider.core.config import TEXT_NAMES
 from access_grants_provider.registration import _registry
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
+PAGES = [README, README.parent / "CONTRIBUTING.md", README.parent / "SECURITY.md"]
 EXCERPTS = re.findall(r"^<!-- (examples/\w+\.py) -->\n```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-# Those speak to AWS from C++ and Rust; tests/ecosystem holds the adapters, with the libraries.
+# These call AWS from C++ and Rust. tests/ecosystem runs the adapters, with the libraries.
 ADAPTERS = re.findall(r"^<!-- adapter -->\n```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 BLOCKS = re.findall(r"(?<! -->\n)^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 PROGRAMS = [block for block in BLOCKS if "def test_" not in block]
 TESTS = [block for block in BLOCKS if "def test_" in block]
 
-
+LOGGER = re.compile(r"(?:getLogger\(|_LOGGER = )\"(access_grants_provider\.[\w.]+)\"")
 LIBRARIES = re.compile(r"^(?:import|from) (aiobotocore)\b", re.MULTILINE)
 
 
 def on_a_server(server, monkeypatch):
-    """Have what speaks to AWS there speak to the local service over HTTP, as somebody who has a grant."""
+    """Have what calls AWS call the local service over HTTP instead, as a caller with a grant."""
     server.bucket("sales")
     alice = server.identity("alice")
     server.grant(alice, "s3://sales/emea/*", "READ")
@@ -52,7 +54,7 @@ def test_a_program_runs(program, monkeypatch, request):
         on_a_server(request.getfixturevalue("access_grants_server"), monkeypatch)
         exec(code, {})
         return
-    # What speaks to AWS there speaks to the local service here: the same lines, as somebody who has a grant.
+    # The same lines call the local service here instead of AWS, as a caller with a grant.
     grants = request.getfixturevalue("access_grants")
     alice = grants.identity("alice")
     grants.bucket("sales")
@@ -110,11 +112,28 @@ def test_a_test_passes_in_a_project_of_its_own(program, tmp_path):
 def test_the_options_table_is_complete():
     options = re.search(r"^## Options\n.*?^```ini", TEXT, re.MULTILINE | re.DOTALL)
     assert options is not None
-    listed = re.findall(r"^\| `(\w+)` \|", options[0], re.MULTILINE)
-    assert listed == list(access_grants_provider.AccessGrantsConfig.__dataclass_fields__)
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", options[0], re.MULTILINE)
+    assert [name for name, _ in rows] == list(access_grants_provider.AccessGrantsConfig.__dataclass_fields__)
+    assert tuple(name for name, where in rows if where == "anywhere") == TEXT_NAMES
 
 
-def test_the_programs_left_nothing_registered_for_everybody():
+def test_every_logger_of_the_package_is_in_the_table_of_loggers():
+    package = README.parent / "access_grants_provider"
+    named = re.findall(r"^\| `(access_grants_provider\.\w+)` \|", TEXT, re.MULTILINE)
+    used = set()
+    for path in package.rglob("*.py"):
+        used.update(LOGGER.findall(path.read_text(encoding="utf-8")))
+    assert set(named) == used
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_modules_that_a_page_names_exist(page):
+    named = re.findall(r"`((?:\w+/)+\w+\.py)`", page.read_text(encoding="utf-8"))
+    folders = (README.parent, README.parent / "access_grants_provider", README.parent / "tests")
+    assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
+
+
+def test_the_programs_left_nothing_registered_for_later_tests():
     assert not _registry.autoloaded
 
 
