@@ -174,10 +174,15 @@ class ClientHook:
         if access.permission is None:
             self._leave_alone(operation, access, settings)
             return None
-        seconds = seconds_presigned_for(context, signature)
-        start = start_of(request.data)
-        sent_once = signature.endswith(PRESIGNED) or start != 0 or not can_rewind(request.data)
-        return SigningRequest(operation, access, settings, recovered, seconds, start, sent_once)
+        if signature.endswith(PRESIGNED):
+            seconds = seconds_presigned_for(context)
+            return SigningRequest(operation, access, settings, recovered, seconds, sent_once=True)
+        body = request.data
+        if not body or isinstance(body, (bytes, bytearray, str)):
+            return SigningRequest(operation, access, settings, recovered)
+        start = start_of(body)
+        sent_once = start != 0 or not hasattr(body, "seek")
+        return SigningRequest(operation, access, settings, recovered, body_start=start, sent_once=sent_once)
 
     def _leave_alone(self, operation: str, access: RequiredAccess, settings: Settings) -> None:
         runtime = self.runtime
@@ -400,15 +405,8 @@ def says_not_accepted(response: tuple[Any, dict[str, Any]]) -> bool:
     return response[1].get("Error", {}).get("Code") in NOT_ACCEPTED
 
 
-def can_rewind(body: Any) -> bool:
-    """Tell whether a body may be sent again."""
-    return not body or isinstance(body, (bytes, bytearray, str)) or hasattr(body, "seek")
-
-
 def start_of(body: Any) -> int:
-    """Return where a body is read from; 0 where it can't tell."""
-    if not body or isinstance(body, (bytes, bytearray, str)):
-        return 0
+    """Return where a file-like body is read from; 0 where it can't tell."""
     # botocore's wrapper for checksums in a trailer has no position of its own.
     tell = getattr(getattr(body, "_raw", body), "tell", None)
     try:

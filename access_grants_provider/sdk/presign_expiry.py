@@ -22,16 +22,15 @@ from .wrapped_method import WrappedMethod
 __all__ = ["PRESIGNED", "PresignedUrls", "seconds_presigned_for"]
 
 METHOD = "generate_presigned_url"
+# The endings of the signature versions of what is presigned.
 PRESIGNED = ("-query", "-presign-post")
 POLICY_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 _expires_in: ContextVar[float] = ContextVar("access_grants_expires_in", default=0)
 
 
-def seconds_presigned_for(context: Mapping[str, Any], signature_version: str) -> float:
-    """Return for how many seconds from now a request's signature shall be good: 0 for one that is sent at once."""
-    if not signature_version.endswith(PRESIGNED):
-        return 0
+def seconds_presigned_for(context: Mapping[str, Any]) -> float:
+    """Return for how many seconds from now the signature of what is presigned shall be good: 0 where nobody said."""
     policy = context.get("s3-presign-post-policy")
     if policy is None:
         return _expires_in.get()
