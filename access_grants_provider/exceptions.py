@@ -23,7 +23,7 @@ own refusals handles it. What AWS or botocore raised is translated in one place,
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -39,6 +39,7 @@ __all__ = [
     "Unreachable",
 ]
 
+SomeError = TypeVar("SomeError", bound="AccessGrantsError")
 FACTS = ("operation", "target", "permission", "account_id", "region", "caller")
 
 
@@ -71,12 +72,12 @@ class AccessGrantsError(Exception):
     def _text(self) -> str:
         return self.message if self.hint is None else f"{self.message.rstrip('.')}. {self.hint}"
 
-    def again(self, addition: str, **facts: str | None) -> AccessGrantsError:
+    def again(self: SomeError, addition: str, **facts: str | None) -> SomeError:
         """Return a new error of this kind with the same facts and cause, so that no traceback grows.
 
         ``addition`` is appended to the message in parentheses; ``facts`` replace those given.
         """
-        error = _rebuilt(type(self), f"{self.message} ({addition})", self.hint, {**self._facts, **facts})
+        error = type(self)(f"{self.message} ({addition})", hint=self.hint, **{**self._facts, **facts})
         error.__cause__ = self.__cause__
         return error
 

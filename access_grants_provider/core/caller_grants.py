@@ -79,23 +79,21 @@ class _Listing:
         if configured is not None:
             return (yield from self._begin(configured, region, name))
         own = yield from discovery.caller_account(region)
-        first: First | None = None
-        missing: NoInstance | None = None
+        first: First | NoInstance
         try:
             first = yield from self._begin(own, region, name)
-            if first[1].grants:
-                return first
         except NoInstance as error:
-            missing = error
+            first = error
+        if not isinstance(first, NoInstance) and first[1].grants:
+            return first
         owner = bucket.owner(region, self._context.clock.monotonic())
         if owner is None:
             looked_up = yield from discovery.instance_owner(region)
             owner = None if isinstance(looked_up, Denial) else looked_up
         if owner is not None and owner.account_id is not None and owner.account_id != own:
             return (yield from self._begin(owner.account_id, region, name))
-        if first is None:
-            assert missing is not None  # noqa: S101  one of the two was set above
-            raise missing
+        if isinstance(first, NoInstance):
+            raise first
         return first
 
     def page(self, call: ListGrants) -> Generator[Step, Any, GrantPage]:

@@ -35,9 +35,7 @@ class CircuitBreaker:
         outage = self._outage
         if outage is None or now >= outage.until:
             return None
-        again = outage.failure.again(f"S3 Access Grants is not called again for {outage.until - now:.0f} s")
-        assert isinstance(again, ServiceFailure)  # noqa: S101  what it is made from is one
-        return again
+        return outage.failure.again(f"S3 Access Grants is not called again for {outage.until - now:.0f} s")
 
     def begin_probe(self, now: float) -> None:
         """Keep the circuit open for the other requests while this one calls. Does nothing on a closed circuit."""

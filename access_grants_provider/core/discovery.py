@@ -139,14 +139,14 @@ class Discovery:
             return (yield from self._ask(configured, region))
         own = yield from self.caller_account(region)
         owner = self._bucket.owner(region, self._now())
-        denial: Denial | None = None
-        for account_id in _accounts(self._state, owner):
-            found = yield from self._ask(account_id or own, region)
+        first, *others = _accounts(self._state, owner)
+        found = yield from self._ask(first or own, region)
+        for account_id in others:
             if not isinstance(found, Denial):
                 return found
-            denial = _more_telling(denial, found)
-        assert denial is not None  # noqa: S101  there is always the caller's own account
-        return denial
+            later = yield from self._ask(account_id or own, region)
+            found = _more_telling(found, later) if isinstance(later, Denial) else later
+        return found
 
     def _ask(self, account_id: str, region: str) -> Vended:
         """Ask one instance, unless it is known what it would say."""
