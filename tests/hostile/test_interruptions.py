@@ -1,4 +1,7 @@
-"""A covered request that comes in the middle of another one, at a sample of the package's lines; CI runs them all."""
+"""A covered request that comes in the middle of another one, at a sample of the package's lines.
+
+``python -m stress.interruptions`` runs them at every line, which takes hours.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 BOUND_SECONDS = 20  # the requests of a point take less than 1 s, its waits for other threads 2 s each at most
 
 
-def interrupt(*options: str, seconds: float = 600) -> None:
+def interrupt(*options: str, seconds: float = 1200) -> None:
     command = [sys.executable, "-m", "stress.interruptions", "--bound", str(BOUND_SECONDS), *options]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -34,5 +37,5 @@ def test_a_covered_request_that_comes_in_at_a_line_of_a_cold_or_warm_request_doe
 
 @pytest.mark.exhaustive
 @KINDS
-def test_a_covered_request_that_comes_in_at_every_line_of_a_cold_or_warm_request_does_not_hang(kinds):
-    interrupt("--kinds", *kinds, seconds=4 * 3600)
+def test_a_covered_request_that_comes_in_at_more_lines_of_a_cold_or_warm_request_does_not_hang(kinds):
+    interrupt("--kinds", *kinds, "--points", "60")
