@@ -18,7 +18,6 @@ from ..core.results import CallerGrant, Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..exceptions import ConfigurationError
 from .api_calls import reply_of_error, response_of
-from .bounded_work import within
 from .caller import Caller
 from .client_hook import ClientHook, signing_region
 from .crt_transfers import ClassicTransfers
@@ -162,7 +161,9 @@ class SyncClientHook(ClientHook):
         client = self.runtime.clients.get(api_call.service, api_call.region, self.shape, url, seconds, flow.may_wait)
         with self.runtime.observed(step.call, api_call):
             try:
-                response = within(step.seconds, lambda: response_of(client, api_call))
+                # In this very thread: it may hold a lock, of a logging handler say, that botocore's own log needs. So the
+                # client's time-outs are the bound, which hold for each read: an endpoint may drip bytes for longer.
+                response = response_of(client, api_call)
             except ClientError as error:
                 return reply_of_error(step.call, error)
             return self._read(step.call, response)
