@@ -161,8 +161,8 @@ class SyncClientHook(ClientHook):
         client = self.runtime.clients.get(api_call.service, api_call.region, self.shape, url, seconds, flow.may_wait)
         with self.runtime.observed(step.call, api_call):
             try:
-                # In this very thread: it may hold a lock, of a logging handler say, that botocore's own log needs. So the
-                # client's time-outs are the bound, which hold for each read: an endpoint may drip bytes for longer.
+                # In this very thread: it may hold a lock, of a logging handler say, that botocore's own log needs. So
+                # the client's time-outs are the bound. They hold for each read: an endpoint may drip bytes for longer.
                 response = response_of(client, api_call)
             except ClientError as error:
                 return reply_of_error(step.call, error)

@@ -65,6 +65,7 @@ ROWS = [
 WAITING = """
 import sys
 from dataclasses import replace
+from access_grants_provider.cli import main
 from access_grants_provider.cli.demo import story
 
 def wait(s3):
