@@ -50,6 +50,8 @@ def _run(work: Work, interruption: Work, number: int) -> bool:
         return step(frame, "call", None) if CORE in frame.f_code.co_filename else None
 
     before = sys.gettrace()
+    # CPython 3.12 has opcode events only if a frame wants them when the trace function is set.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(enter)
     try:
         work()
