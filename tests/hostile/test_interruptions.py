@@ -32,7 +32,7 @@ KINDS = pytest.mark.parametrize(
 
 @KINDS
 def test_a_covered_request_that_comes_in_at_a_line_of_a_cold_or_warm_request_does_not_hang(kinds):
-    interrupt("--kinds", *kinds, "--points", "20", "--give-up-after", "1")
+    interrupt("--kinds", *kinds, "--points", "6", "--give-up-after", "1")
 
 
 @pytest.mark.exhaustive

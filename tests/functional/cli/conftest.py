@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from access_grants_provider.cli.group import main
+from access_grants_provider.core import control_calls
 from access_grants_provider.testing import AccessGrantsServer, Identity
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +41,12 @@ def alice(alice: Identity, server: AccessGrantsServer, monkeypatch: pytest.Monke
     # What fails is to fail at once.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     return alice
+
+
+@pytest.fixture(autouse=True)
+def _no_patience_with_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a command in this process fail at once where the service limits its rate, and not after two minutes."""
+    monkeypatch.setattr(control_calls, "THROTTLE_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_command_ends_where_no_service_answers(alice, run, black_hole, command):
     # All commands but the first with a shorter limit: each would take ten seconds of the suite.
@@ -59,6 +60,7 @@ def test_a_command_ends_where_no_service_answers(alice, run, black_hole, command
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_command_ends_where_s3_control_does_not_answer(alice, run, black_hole, command):
     silent = {"S3_ACCESS_GRANTS_ENDPOINT_URL": black_hole, "S3_ACCESS_GRANTS_ACCOUNT_ID": INSTANCE}
@@ -82,6 +84,7 @@ def test_doctor_ends_where_no_service_answers(alice, run, black_hole):
     assert (done.returncode, failed_steps(done)) == (1, ["identity"])
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("operation", "step", "variables"),
     [
