@@ -72,7 +72,7 @@ class AccessGrantsProvider:
             self._undo.pop(0)()
         for hook in self._living_hooks():
             if hook.give_back is not None:
-                hook.give_back()
+                hook.give_back(hook)
             hook.detach()
         self.runtime.clients.close()
         self.runtime.start_over()

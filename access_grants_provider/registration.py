@@ -198,7 +198,7 @@ def initialize_client_plugin(client: Any) -> None:
     if hook is not None:
         # Its session is registered. Should that end, the environment's options hold.
         reference = weakref.ref(client)
-        hook.give_back = lambda: _autoload_again(reference)
+        hook.give_back = lambda current: _autoload_again(reference, current)
     else:
         _autoload_or_refuse(client)
 
@@ -210,9 +210,10 @@ def _autoload_or_refuse(client: BaseClient) -> None:
         _refuse(client, error)
 
 
-def _autoload_again(reference: weakref.ref[BaseClient]) -> None:
+def _autoload_again(reference: weakref.ref[BaseClient], current: ClientHook) -> None:
+    """Cover a client whose session is not registered any more, unless another provider has taken it over."""
     client = reference()
-    if client is not None:
+    if client is not None and _registry.hook(client.meta.events) is current:
         _autoload_or_refuse(client)
 
 
@@ -259,17 +260,20 @@ def _take_over(provider: AccessGrantsProvider, client: BaseClient) -> None:
     """Attach a provider to one client; when it is unregistered, the client's session covers the client again."""
     hook = _registry.hook(client.meta.events)
     covering = hook.owner if hook is not None else None
-    _attach(provider, client)
+    autoload = hook.give_back if hook is not None else None
+    mine = _attach(provider, client)
 
     def give_back() -> None:
         if covering is not None and not covering.closed:
-            _attach(covering, client)
+            _attach(covering, client).give_back = autoload
+        elif autoload is not None:
+            autoload(mine)
 
     provider.on_unregister(give_back)
 
 
-def _attach(provider: AccessGrantsProvider, client: BaseClient) -> None:
-    """Put a provider's hook into a client, in place of another provider's."""
+def _attach(provider: AccessGrantsProvider, client: BaseClient) -> ClientHook:
+    """Put a provider's hook into a client, in place of another provider's, and return it."""
     hook = _hook_for(provider, client)
     hook.owner = provider
     old = _registry.hook(client.meta.events)
@@ -279,6 +283,7 @@ def _attach(provider: AccessGrantsProvider, client: BaseClient) -> None:
     if old is not None:
         old.detach()
     provider.add_client(hook)
+    return hook
 
 
 def _hook_for(provider: AccessGrantsProvider, client: BaseClient) -> ClientHook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -106,9 +107,12 @@ def vend(
 def _remember(vended: VendedCredentials) -> None:
     """Note that these credentials are a grant's, for a program that gets them and loads this package too."""
     from access_grants_provider.disk import VendedSessions, default_folder
+    from access_grants_provider.exceptions import ConfigurationError
 
-    sessions = VendedSessions(default_folder(), time.time)
-    sessions.remember_session(vended.access_key, vended.expiration.timestamp())
+    # Without a home folder there is no list, and with cache=memory the command does without.
+    with contextlib.suppress(ConfigurationError):
+        sessions = VendedSessions(default_folder(), time.time)
+        sessions.remember_session(vended.access_key, vended.expiration.timestamp())
 
 
 def _full_lifetime(config: AccessGrantsConfig) -> int:

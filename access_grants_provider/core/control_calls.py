@@ -36,10 +36,10 @@ class CallBudget:
         "_clock",
         "_deadline",
         "_has_called",
-        "_is_patient",
         "_jitter",
         "_seconds",
         "_throttled_until",
+        "is_patient",
         "owned",
     )
 
@@ -49,7 +49,7 @@ class CallBudget:
         self._seconds = context.config.timeout_seconds
         self._deadline = context.clock.monotonic() + self._seconds
         # A request that may go on without a grant does not wait two minutes for one.
-        self._is_patient = is_patient
+        self.is_patient = is_patient
         self._has_called = False
         self._throttled_until: float | None = None
         # The calls that others wait for while this decision pauses.
@@ -88,21 +88,23 @@ class CallBudget:
     def _throttle_pause(self, attempt: int) -> float | None:
         now = self._clock.monotonic()
         if self._throttled_until is None:
-            self._throttled_until = now + THROTTLE_SECONDS if self._is_patient else self._deadline
+            self._throttled_until = now + THROTTLE_SECONDS if self.is_patient else self._deadline
         left = self._throttled_until - now
         longest = min(THROTTLE_LONGEST_PAUSE, THROTTLE_FIRST_PAUSE * 2.0 ** min(attempt, 10))
-        if left <= 0 or (longest > left and not self._is_patient):
+        if left <= 0 or (longest > left and not self.is_patient):
             return None
         pause = min(left, self._jitter(longest))
-        if self._is_patient:
+        if self.is_patient:
             self.extend(pause)
         for call in self.owned:
             call.paused_until = now + pause
         return pause
 
 
-def control_call(call: ControlCall, context: FlowContext, budget: CallBudget) -> Generator[Step, Any, Any]:
-    """Make a call and return its reply.
+def control_call(
+    call: ControlCall, context: FlowContext, budget: CallBudget, *, is_needed: bool = True
+) -> Generator[Step, Any, Any]:
+    """Make a call and return its reply. What is not needed for the decision is asked for once, and not again.
 
     Raises ``ClientError`` for an answer that is an error and ``BotoCoreError`` where there is none, for the caller of
     this to translate.
@@ -113,7 +115,7 @@ def control_call(call: ControlCall, context: FlowContext, budget: CallBudget) ->
             return (yield TimedCall(call, budget.left()))
         except (ClientError, BotoCoreError) as error:
             kind = retry_kind(error)
-            pause = budget.pause_after(error, attempts.get(kind, 0))
+            pause = budget.pause_after(error, attempts.get(kind, 0)) if is_needed else None
             if pause is None:
                 raise
         attempts[kind] = attempts.get(kind, 0) + 1
@@ -123,12 +125,13 @@ def control_call(call: ControlCall, context: FlowContext, budget: CallBudget) ->
 def wait_for(call: InFlightCall, context: FlowContext, budget: CallBudget) -> Generator[Step, Any, bool]:
     """Wait for a call of somebody else's, for a bounded time; tell whether it has ended.
 
-    The wait goes on while that call pauses for the service's rate limit: another call would only add to the load.
+    A patient request goes on waiting while that call pauses for the service's rate limit: a call of its own would only
+    add to the load.
     """
     seconds = budget.wait_seconds()
     while True:
         if (yield WaitFor(call, seconds)):
             return True
-        if call.paused_until + seconds < context.clock.monotonic():
+        if not budget.is_patient or call.paused_until + seconds < context.clock.monotonic():
             return False
         budget.extend(seconds)

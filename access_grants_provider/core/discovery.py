@@ -276,7 +276,7 @@ class Discovery:
         grants: list[tuple[Permission, GrantScope]] = []
         try:
             for _ in range(MAX_PAGES):
-                page: GrantPage = yield from control_call(call, self._context, self._budget)
+                page: GrantPage = yield from control_call(call, self._context, self._budget, is_needed=False)
                 grants += [(permission, GrantScope.parse(scope)) for permission, scope, *_ in page.grants]
                 if page.token is None:
                     if all(permission in PERMISSIONS for permission, _ in grants):

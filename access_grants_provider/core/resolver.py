@@ -112,17 +112,25 @@ def decision_of(operation: str, access: RequiredAccess, region: str | None, reso
 class Resolver:
     """Resolves one request of one caller.
 
-    ``exact``: conclude nothing about the target from what is known of its bucket (row 4 of the table).
+    ``exact``: conclude nothing about the target from what is known of its bucket (row 4 of the table). ``is_patient``:
+    whether to wait longer than ``timeout_seconds`` where the service limits its rate.
     """
 
-    def __init__(self, state: CallerState, request: GrantRequest, context: FlowContext, exact: bool = False) -> None:
+    def __init__(
+        self,
+        state: CallerState,
+        request: GrantRequest,
+        context: FlowContext,
+        exact: bool = False,
+        is_patient: bool = True,
+    ) -> None:
         self._state = state
         self._request = request
         self._context = context
         self._exact = exact or context.config.raises_on_denial
         # Set where a failure is as good as an answer: who needs credentials asks also during an outage.
         self._may_go_without = False
-        self._budget = CallBudget(context)
+        self._budget = CallBudget(context, is_patient=is_patient)
         self._disappointed: set[CallKey] = set()
         state.used_at = context.clock.monotonic()
 

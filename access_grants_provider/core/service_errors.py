@@ -48,6 +48,7 @@ __all__ = [
     "one_line",
     "refuses_duration",
     "retry_kind",
+    "sentence",
 ]
 
 DenialKind = Literal["no grant", "no instance", "permission missing", "two buckets", "signed by hand"]
@@ -244,6 +245,11 @@ class Purpose(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.call} in {self.region} {self.what}, called as {self.caller},"
+
+
+def sentence(fragment: str | None) -> str:
+    """Return a reason, which is written to follow a colon, as the beginning of a sentence."""
+    return (fragment or "")[:1].upper() + (fragment or "")[1:]
 
 
 def one_line(text: object) -> str:

@@ -21,7 +21,7 @@ from ..core.flow_context import FlowContext
 from ..core.io_requests import ControlCall, GetDataAccess, GrantRequest, Step
 from ..core.operations import RequiredAccess, required_access, required_access_of_post
 from ..core.resolver import Resolution, Resolver, refused
-from ..core.service_errors import Denial
+from ..core.service_errors import Denial, sentence
 from ..exceptions import ServiceFailure
 from .api_calls import ApiCall, api_call_for, reply_of
 from .caller import Caller, CallerTracker
@@ -37,7 +37,7 @@ PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
 NOTHING: Mapping[str, Any] = {}
 
 # Signatures that no grant's credentials can make: S3 Express sessions, multi-Region access points, bearer tokens.
-FOREIGN_SIGNATURES = ("v4-s3express", "v4a", "s3v4a", "bearer")
+FOREIGN_SIGNATURES = ("v4-s3express", "s3v4a", "bearer")
 # S3's answers to credentials that have ended, or whose location's role was made anew.
 NOT_ACCEPTED = ("ExpiredToken", "InvalidToken", "InvalidAccessKeyId")
 # A HEAD has no body, so its 400 has no code: it may say that the token has expired, or that a header is missing
@@ -92,7 +92,7 @@ class ClientHook:
         # The provider, which lives as long as a client that it covers.
         self.owner: Any = None
         # Covers the client as it would be without this provider, once that is unregistered.
-        self.give_back: Callable[[], object] | None = None
+        self.give_back: Callable[[ClientHook], object] | None = None
         self._events: Any = client.meta.events
         private: Any = client
         self.request_signer: Any = private._request_signer
@@ -188,7 +188,7 @@ class ClientHook:
         runtime = self.runtime
         if settings.config.raises_on_denial:
             if access is SIGNED_BY_HAND:
-                denial = Denial("signed by hand", str(access.reason).capitalize())
+                denial = Denial("signed by hand", sentence(access.reason))
                 resolution = refused(denial, operation, raises=True)
                 self._report_and_raise(operation, access, settings, None, resolution, "", "")
             if not self._warned_of_endpoint and access.reason == self.foreign_endpoint(settings):
@@ -253,7 +253,7 @@ class ClientHook:
     ) -> Generator[Step, Any, Resolution]:
         """Decide on a request that S3 Access Grants covers."""
         if access.target is None or access.permission is None:
-            return refused(Denial("two buckets", access.reason or ""), operation, flow.config.raises_on_denial)
+            return refused(Denial("two buckets", sentence(access.reason)), operation, flow.config.raises_on_denial)
         try:
             request = GrantRequest(operation, access.permission, access.target, region, min_lifetime)
             return (yield from Resolver(caller.state, request, flow, exact).decide())
@@ -314,7 +314,8 @@ class ClientHook:
             return None
         region = signing_region(request_dict["context"], self.request_signer)
         request = GrantRequest(signing.operation, permission, target, region)
-        resolver = Resolver(attempt.caller.state, request, flow, exact=True)
+        # S3 has answered already. The program is not kept from that for two minutes.
+        resolver = Resolver(attempt.caller.state, request, flow, exact=True, is_patient=False)
         stored = attempt.stored
         if stored is None:
             worth = status == 403 and (yield from self._finds_grant(resolver, flow))

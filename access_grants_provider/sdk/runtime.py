@@ -1,7 +1,7 @@
 """What the hooks of a provider share: options, what is remembered, counts, notices, clients, disk.
 
 ``settings`` is exchanged as a whole, after the new one is complete: what fails while it is built leaves the old options
-in force, and a request uses one set of options from its beginning to its end.
+in force, and each attempt of a request is decided and recovered under one set of options.
 """
 
 from __future__ import annotations

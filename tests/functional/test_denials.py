@@ -226,6 +226,26 @@ def test_a_key_that_s3_refuses_there_is_looked_up_once(grants, register, alice, 
     assert control().count("GetAccessGrantsInstanceForPrefix") == 3
 
 
+def test_s3s_refusal_is_not_kept_back_while_the_look_up_is_throttled(edge, grants, register, alice, clock):
+    paused = []
+
+    def passed(_, seconds):
+        paused.append(seconds)
+        clock.forward(seconds)
+
+    edge.skip_pauses(passed)
+    provider, s3 = client(grants, register, alice)
+    provider.runtime.jitter = lambda seconds: seconds
+    with suppress(ClientError):
+        s3.get_object(Bucket="data", Key="elsewhere/a")
+    paused.clear()
+    grants.fail("GetAccessGrantsInstanceForPrefix", "SlowDown", status=503, times=None)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.get_object(Bucket="data", Key="elsewhere/b")
+    assert paused
+    assert sum(paused) <= provider.config.timeout_seconds
+
+
 def test_a_key_outside_all_locations_says_nothing_of_a_key_within_one(grants, register, alice):
     grants.bucket("theirs", account_id="222233334444")
     grants.location("s3://theirs/team/*")

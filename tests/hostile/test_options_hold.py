@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import botocore
 import pytest
+from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 
 import access_grants_provider
@@ -311,3 +312,18 @@ def test_a_worker_that_sets_other_options_for_each_job_keeps_few_providers(grant
         monkeypatch.setenv("S3_ACCESS_GRANTS_DURATION_SECONDS", str(seconds))
         grants.session(alice).client("s3")
     assert len(_registry.autoloaded) == MAX_AUTOLOADED
+
+
+def test_a_client_with_a_provider_of_its_own_comes_back_to_the_environment(grants, alice, autoload_never):
+    session = grants.session(alice)
+    of_session = access_grants_provider.register(session, fallback="denied")
+    s3 = session.client("s3")
+    of_client = access_grants_provider.register(s3, fallback="denied", account_id=grants.account_id)
+    of_session.unregister()
+    with contextlib.suppress(ClientError):
+        s3.get_object(Bucket="data", Key="out/x")
+    assert signers(grants, "GetObject") == ["alice"]
+    of_client.unregister()
+    with pytest.raises(AccessDenied):
+        s3.get_object(Bucket="data", Key="out/x")
+    assert signers(grants, "GetObject") == ["alice"]

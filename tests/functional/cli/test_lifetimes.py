@@ -84,3 +84,10 @@ def test_where_the_service_vends_none_that_live_so_long_it_says_when_they_expire
     assert 0 < seconds_left(done.stdout) <= LEFTOVER
     assert done.stderr.count("\n") == 1
     assert re.match(r"The credentials expire at \S+Z, not after 43200 seconds\. ", done.stderr)
+
+
+def test_where_no_list_of_sessions_can_be_kept_the_credentials_are_printed_all_the_same(alice, run):
+    settings = {"S3_ACCESS_GRANTS_CACHE": "memory", "S3_ACCESS_GRANTS_CACHE_FOLDER": "not/absolute"}
+    done = run("credentials", "s3://data/in/", **settings)
+    assert done.returncode == 0, done.stderr
+    assert "AccessKeyId" in done.stdout

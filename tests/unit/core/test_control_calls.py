@@ -33,6 +33,7 @@ from access_grants_provider.exceptions import Unreachable
 
 from .resolver_steps import (
     CALLER,
+    LIST,
     OWNER,
     REQUEST,
     TIMED_OUT,
@@ -356,3 +357,23 @@ def test_all_that_waits_and_throttling_can_cost_has_a_bound(
     assert "SlowDown" in str(error)
     assert calls > 5
     assert clock.monotonic - began < THROTTLE_SECONDS + 20 + 4 * WAIT_SECONDS
+
+
+def test_a_request_that_may_go_without_a_grant_waits_for_no_pause_of_another(
+    make_context: MakeContext, clock: Clock
+) -> None:
+    context, call = make_context(fallback="always"), InFlightCall()
+    call.paused_until = clock.monotonic + THROTTLE_SECONDS
+    waiting = wait_for(call, context, CallBudget(context, is_patient=False))
+    step = next(waiting)
+    assert isinstance(step, WaitFor)
+    clock.advance(step.seconds)
+    assert finish(waiting, False) is False
+
+
+def test_what_a_decision_does_not_need_is_asked_for_once(make_context: MakeContext, slow_down: MakeError) -> None:
+    context = make_context()
+    calling = control_call(LIST, context, CallBudget(context), is_needed=False)
+    next(calling)
+    with pytest.raises(ClientError, match="SlowDown"):
+        calling.throw(slow_down())
