@@ -91,6 +91,8 @@ FAULT_RULES = (
 
 # How often the call is made before it counts as failed, where each pause is the longest that full jitter gives.
 ATTEMPT_RULES = (
+    # Nothing depends on the list of grants, so no request waits for a second try.
+    ("ListCallerAccessGrants", "*", "*", 1),
     # An error of HeadBucket names the region too.
     ("HeadBucket", "500|503|SlowDown|429", "*", 1),
     ("*", "500", "*", 3),
@@ -284,6 +286,7 @@ def page() -> str:
         "not be asked for. `GetAccessGrantsInstanceForPrefix` is asked only after a no. A body that is cut off is",
         "`MalformedAnswer` with botocore. With aiobotocore and with an old botocore (1.39) it is `Unreachable`, after",
         "two attempts. An error of `HeadBucket` that names the bucket's region is answer enough, and not tried again.",
+        "`ListCallerAccessGrants` is called once, for no decision depends on it.",
         "",
         "Where a call is not made (warm; GetCallerIdentity after the first), 500 and timeout are tried for all faults.",
         "",
