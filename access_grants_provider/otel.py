@@ -7,7 +7,7 @@ else's business. A request costs nothing more: the counts are read off ``stats()
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
@@ -27,6 +27,7 @@ def instrument(provider: AccessGrantsProvider, meter_provider: MeterProvider | N
     ``access_grants.requests``: counter of S3 requests, by ``outcome`` (``granted``, ``fallback``, ``unsupported``,
     ``denied``, ``failed``) and, if granted, ``source`` (``cache``, ``vended``).
     ``access_grants.recovered``: counter of requests sent once more after S3 refused a vended credential.
+    ``access_grants.implied``: counter of probes answered from a grant.
     ``access_grants.control_call.duration``: histogram in seconds of the calls to S3 Control, STS and S3, by
     ``operation`` (``get_data_access``, …) and, if it failed, ``error.type``, the exception's class.
     """
@@ -43,13 +44,17 @@ def instrument(provider: AccessGrantsProvider, meter_provider: MeterProvider | N
         for outcome in ("fallback", "unsupported", "denied", "failed"):
             yield Observation(getattr(stats, outcome), {"outcome": outcome})
 
-    def recovered(_: CallbackOptions) -> Iterator[Observation]:
-        known = of()
-        if known is not None:
-            yield Observation(known.stats().recovered)
+    def count_of(field: str) -> Callable[[CallbackOptions], Iterator[Observation]]:
+        def observed(_: CallbackOptions) -> Iterator[Observation]:
+            known = of()
+            if known is not None:
+                yield Observation(getattr(known.stats(), field))
+
+        return observed
 
     meter.create_observable_counter("access_grants.requests", [requests], "{request}", "S3 requests by decision")
-    meter.create_observable_counter("access_grants.recovered", [recovered], "{request}", "S3 requests sent once more")
+    for field, what in (("recovered", "S3 requests sent once more"), ("implied", "Probes answered from a grant")):
+        meter.create_observable_counter(f"access_grants.{field}", [count_of(field)], "{request}", what)
     duration = meter.create_histogram("access_grants.control_call.duration", "s", "Calls to S3 Control, STS and S3")
     before = provider.observer
 

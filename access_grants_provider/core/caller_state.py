@@ -30,6 +30,7 @@ __all__ = [
     "CallerStates",
     "DenialCache",
     "FrozenCredentials",
+    "HeldGrant",
     "ListedGrants",
     "Owner",
 ]
@@ -73,6 +74,15 @@ class FrozenCredentials(Protocol):
     @property
     def token(self) -> str | None:
         """The session token of temporary credentials."""
+
+
+class HeldGrant(NamedTuple):
+    """A grant that a caller has, as listed or as vended; ``account_id`` and ``region`` are its instance's."""
+
+    permission: Permission
+    scope: GrantScope
+    account_id: str
+    region: str
 
 
 class ListedGrants(NamedTuple):

@@ -34,6 +34,7 @@ CACHE_FOLDER_VARIABLE = ENVIRONMENT_PREFIX + "CACHE_FOLDER"
 Fallback = Literal["denied", "always", "never"]
 Privilege = Literal["Default", "Minimal"]
 Cache = Literal["memory", "disk"]
+Probes = Literal["grants", "s3"]
 Listener = Callable[[Decision], object]
 
 # Bounds of the S3 Control API model:
@@ -57,6 +58,8 @@ class AccessGrantsConfig:
     ``endpoint_url``: where S3 Control answers (a VPC endpoint, a local server); None is AWS.
     ``timeout_seconds``: 1 to 300, how long the control calls of one decision may take together, 20 unless given. What
     the service's rate limit costs comes on top, two minutes at most.
+    ``probes``: ``"grants"`` answers HeadObject of a folder's name, HeadBucket and GetBucketLocation from a grant within
+    that folder or bucket where S3 refuses them to the caller, ``"s3"`` leaves S3's answer as it is.
     ``cache``: ``"memory"``, or ``"disk"``, shared by the processes of one user on one machine.
     ``on_decision``: called with the :class:`Decision` on each request, in the thread that makes it. No coroutine.
     """
@@ -68,6 +71,7 @@ class AccessGrantsConfig:
     audit_context: str | None = None
     endpoint_url: str | None = None
     timeout_seconds: float = 20.0
+    probes: Probes = "grants"
     cache: Cache = "memory"
     on_decision: Listener | None = None
 
@@ -149,6 +153,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: _is_number(value, MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, int, float),
         f"a number of seconds from {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}",
     ),
+    "probes": (lambda value: value in ("grants", "s3"), "one of 'grants', 's3'"),
     "cache": (lambda value: value in ("memory", "disk"), "one of 'memory', 'disk'"),
     "on_decision": (
         lambda value: value is None or _is_listener(value),

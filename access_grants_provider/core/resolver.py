@@ -43,7 +43,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from ..exceptions import AccessDenied, ServiceFailure
-from .caller_state import CallerState
+from .caller_state import CallerState, HeldGrant
 from .circuit_breaker import CircuitBreaker
 from .control_calls import CallBudget, wait_for
 from .credential_cache import StoredCredentials
@@ -69,7 +69,10 @@ Found = tuple[StoredCredentials | Denial, Source]
 
 
 class Resolution(NamedTuple):
-    """What was decided: granted with ``stored``, or not, for a ``reason``. ``error`` is what to raise if denied."""
+    """What was decided: granted with ``stored``, or not, for a ``reason``.
+
+    ``error`` is what to raise if denied, ``grant`` what a probe is answered from.
+    """
 
     outcome: Outcome
     stored: StoredCredentials | None = None
@@ -78,6 +81,7 @@ class Resolution(NamedTuple):
     advice: str | None = None
     denial: Denial | None = None
     error: AccessDenied | None = None
+    grant: HeldGrant | None = None
 
 
 def refused(denial: Denial, operation: str, raises: bool, **facts: str | None) -> Resolution:
@@ -93,14 +97,15 @@ def refused(denial: Denial, operation: str, raises: bool, **facts: str | None) -
 
 def decision_of(operation: str, access: RequiredAccess, region: str | None, resolution: Resolution) -> Decision:
     """Put what is known of a resolution into the record for the user."""
-    stored, denial = resolution.stored, resolution.denial
-    about = stored or denial
+    stored = resolution.stored
+    grant = stored or resolution.grant
+    about = grant or resolution.denial
     return Decision(
         operation=operation,
         permission=access.permission,
         target=None if access.target is None else str(access.target),
         outcome=resolution.outcome,
-        scope=None if stored is None else str(stored.scope),
+        scope=None if grant is None else str(grant.scope),
         source=resolution.source,
         reason=resolution.reason,
         account_id=None if about is None else about.account_id,
@@ -130,6 +135,7 @@ class Resolver:
         self._exact = exact or context.config.raises_on_denial
         # Set where a failure is as good as an answer: who needs credentials asks also during an outage.
         self._may_go_without = False
+        self._is_patient = is_patient
         self._budget = CallBudget(context, is_patient=is_patient)
         self._disappointed: set[CallKey] = set()
         state.used_at = context.clock.monotonic()
@@ -138,7 +144,7 @@ class Resolver:
         """Decide how the request is signed. Raises :class:`ServiceFailure` where the options say so."""
         config, request = self._context.config, self._request
         self._may_go_without = config.continues_on_failure
-        self._budget = CallBudget(self._context, is_patient=not self._may_go_without)
+        self._budget = CallBudget(self._context, is_patient=self._is_patient and not self._may_go_without)
         try:
             found, source = yield from self.find()
         except ServiceFailure as failure:

@@ -10,7 +10,7 @@ from .scopes import Permission
 
 __all__ = ["CallerGrant", "Decision", "Outcome", "Source", "Stats", "VendedCredentials"]
 
-Outcome = Literal["granted", "fallback", "unsupported", "denied"]
+Outcome = Literal["granted", "fallback", "unsupported", "denied", "implied"]
 Source = Literal["cache", "vended"]
 
 
@@ -24,8 +24,10 @@ class Decision:
     ``target``: ``s3://`` URI of what the request touches, ``…*`` for a prefix; None where no single grant can
     cover it or none is needed.
     ``outcome``: ``"granted"`` (signed with the grant), ``"fallback"`` (signed as the caller, for want of a
-    grant), ``"unsupported"`` (signed as the caller, Access Grants has no say), ``"denied"`` (refused).
-    ``scope``: ``s3://`` URI of the matched grant. ``source``: ``"cache"`` or ``"vended"``. Both only if granted.
+    grant), ``"unsupported"`` (signed as the caller, Access Grants has no say), ``"denied"`` (refused), ``"implied"``
+    (a probe that S3 refuses to the caller, answered from a grant; see the option ``probes``).
+    ``scope``: ``s3://`` URI of the matched grant, or of the one that a probe is answered from. ``source``: ``"cache"``
+    or ``"vended"``, only if granted.
     ``reason``: why it is not granted, a sentence. ``account_id``: of the Access Grants instance, where known.
     ``region``: where Access Grants was asked. ``expiration``: when the credentials end, in UTC.
     """
@@ -49,6 +51,7 @@ class Stats(NamedTuple):
     ``failed``: requests refused because Access Grants failed. ``vended``: credentials fetched.
     ``cache_hits``: granted requests that needed no call. ``control_calls``: calls to S3 Control, STS and the
     bucket region look-up together. ``recovered``: requests sent once more after S3 refused a vended credential.
+    ``implied``: probes answered from a grant; those that S3 was asked first count as fallback or unsupported too.
     """
 
     granted: int = 0
@@ -60,6 +63,7 @@ class Stats(NamedTuple):
     cache_hits: int = 0
     control_calls: int = 0
     recovered: int = 0
+    implied: int = 0
 
 
 @dataclass(frozen=True)

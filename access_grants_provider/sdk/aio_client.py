@@ -19,6 +19,7 @@ from aiobotocore.utils import create_nested_client
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.model import OperationModel
 
 from ..core.credential_cache import StoredCredentials
 from ..core.flow_context import FlowContext
@@ -86,6 +87,32 @@ class AioClientHook(ClientHook):
             return await self._run(steps, attempt.caller, flow, settings, backend)
 
         return recover(attempt, response)
+
+    async def before_call(
+        self, model: OperationModel, params: dict[str, Any], context: dict[str, Any], **_: object
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """Handle ``before-call.s3`` of a probe; see :class:`ClientHook`."""
+        settings = self.runtime.settings
+        folder = self.folder_to_answer_for(model.name, context, settings)
+        if folder is None:
+            return None
+        caller, backend = await self._caller_of(self.request_signer, settings), running_backend()
+        flow = await self._flow(settings, backend)
+        steps = self._answer_ahead(params["url"], model.name, folder, context, caller, flow)
+        return await self._run(steps, caller, flow, settings, backend)
+
+    async def after_call(
+        self, http_response: Any, parsed: dict[str, Any], model: OperationModel, context: dict[str, Any], **_: object
+    ) -> None:
+        """Handle ``after-call.s3`` of a probe; see :class:`ClientHook`."""
+        settings = self.runtime.settings
+        folder = self.refused_folder(http_response, model.name, context, settings)
+        if folder is None:
+            return
+        caller, backend = await self._caller_of(self.request_signer, settings), running_backend()
+        flow = await self._flow(settings, backend)
+        steps = self._replace_refusal(http_response, parsed, model.name, folder, context, caller, flow)
+        await self._run(steps, caller, flow, settings, backend)
 
     async def explain(self, operation: str, params: dict[str, Any]) -> Decision:
         """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain_async`."""

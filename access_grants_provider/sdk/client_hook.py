@@ -13,14 +13,18 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple
 
 import botocore
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
 
+from ..core.caller_state import HeldGrant
 from ..core.credential_cache import StoredCredentials
 from ..core.flow_context import FlowContext
 from ..core.io_requests import ControlCall, GetDataAccess, GrantRequest, Step
-from ..core.operations import RequiredAccess, required_access, required_access_of_post
+from ..core.operations import OPERATIONS, RequiredAccess, required_access, required_access_of_post
+from ..core.probes import PROBES, implied, implying_grant, probed_folder
 from ..core.resolver import Resolution, Resolver, refused
+from ..core.scopes import Target
 from ..core.service_errors import Denial, sentence
 from ..exceptions import ServiceFailure
 from .api_calls import ApiCall, api_call_for, reply_of
@@ -33,6 +37,8 @@ __all__ = ["VENDED_SESSION", "ClientHook", "signing_region"]
 
 # Where a request's context keeps what its last attempt was signed with.
 ATTEMPT = "access_grants_attempt"
+# Where a probe's context keeps the warning of its fallback until S3 has answered.
+FALLBACK = "access_grants_fallback"
 PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
 NOTHING: Mapping[str, Any] = {}
 
@@ -110,12 +116,20 @@ class ClientHook:
         self._presigned.attach()
         self._events.register_last("before-sign.s3", self.before_sign)
         self._events.register_first("needs-retry.s3", self.needs_retry)
+        for operation in PROBES:
+            if operation in OPERATIONS:
+                self._events.register_first(f"before-call.s3.{operation}", self.before_call)
+            # Last: botocore's own handler of GetBucketLocation reads the region out of the body.
+            self._events.register_last(f"after-call.s3.{operation}", self.after_call)
 
     def detach(self) -> None:
         """Stop intercepting the client's requests."""
         self._presigned.detach()
         self._events.unregister("before-sign.s3", self.before_sign)
         self._events.unregister("needs-retry.s3", self.needs_retry)
+        for operation in PROBES:
+            self._events.unregister(f"before-call.s3.{operation}", self.before_call)
+            self._events.unregister(f"after-call.s3.{operation}", self.after_call)
 
     def belongs_to(self, events: object) -> bool:
         """Tell whether it is hooked into the client with this emitter."""
@@ -127,6 +141,14 @@ class ClientHook:
 
     def needs_retry(self, *args: Any, **kwargs: Any) -> Any:
         """Handle ``needs-retry.s3``: 0 sends the request again at once, None leaves that to botocore."""
+        raise NotImplementedError
+
+    def before_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Handle ``before-call.s3`` of a probe: a response where it may not be sent as the caller, else None."""
+        raise NotImplementedError
+
+    def after_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Handle ``after-call.s3`` of a probe: put the answer from a grant in place of S3's refusal."""
         raise NotImplementedError
 
     def request_credentials(self, stored: StoredCredentials) -> Any:
@@ -190,7 +212,7 @@ class ClientHook:
             if access is SIGNED_BY_HAND:
                 denial = Denial("signed by hand", sentence(access.reason))
                 resolution = refused(denial, operation, raises=True)
-                self._report_and_raise(operation, access, settings, None, resolution, "", "")
+                self._report_and_raise(operation, access, settings, None, resolution)
             if not self._warned_of_endpoint and access.reason == self.foreign_endpoint(settings):
                 self._warned_of_endpoint = True
                 runtime.notices.foreign_endpoint(str(access.reason))
@@ -235,7 +257,12 @@ class ClientHook:
         bucket = context["s3_redirect"]["params"]["Bucket"]
         region = signing_region(context, self.request_signer)
         masked = caller.state.masked_key
-        self._report_and_raise(signing.operation, signing.access, signing.settings, region, resolution, bucket, masked)
+        self._report_and_raise(signing.operation, signing.access, signing.settings, region, resolution)
+        if resolution.outcome == "fallback":
+            if signing.operation in PROBES and not signing.sent_once:
+                context[FALLBACK] = (bucket, resolution, masked)
+            else:
+                self.runtime.notices.fallback(bucket, resolution, masked)
         if resolution.stored is not None:
             self._sign_with(resolution.stored, resolution.source == "cache", context, signing, caller)
         elif resolution.denial is not None and resolution.denial.provisional:
@@ -268,15 +295,11 @@ class ClientHook:
         settings: Settings,
         region: str | None,
         resolution: Resolution,
-        bucket: str,
-        masked_key: str,
     ) -> None:
         """Count and report a decision, and raise where it is a refusal."""
         runtime = self.runtime
         hit = resolution.stored is not None and resolution.source == "cache"
         runtime.counters.add["cache_hits" if hit else resolution.outcome]()
-        if resolution.outcome == "fallback":
-            runtime.notices.fallback(bucket, resolution, masked_key)
         runtime.report(settings, operation, access, region, resolution)
         if resolution.error is not None:
             raise resolution.error
@@ -369,6 +392,94 @@ class ClientHook:
         now = self.runtime.clock.monotonic()
         return attempt.caller.state.take_recheck(stored.permission, stored.scope, "bare 400", now)
 
+    def probed_folder(self, operation: str, context: Mapping[str, Any], settings: Settings) -> Target | None:
+        """Return within what a grant must lie for a refusal to be answered from it; None where S3's answer stands."""
+        redirect = context.get("s3_redirect")
+        if redirect is None or settings.config.probes != "grants":
+            return None
+        # Whatever is left alone as a HeadBucket (unsigned, for another S3, signed by something else) is no probe.
+        signer = self.request_signer
+        access = self.required_access(context, "HeadBucket", signer.signature_version, signer, settings)
+        return None if access.target is None else probed_folder(operation, redirect["params"])
+
+    def folder_to_answer_for(self, operation: str, context: Mapping[str, Any], settings: Settings) -> Target | None:
+        """Return the folder of a probe that may not be sent as the caller."""
+        return self.probed_folder(operation, context, settings) if settings.config.raises_on_denial else None
+
+    def refused_folder(self, http: Any, operation: str, context: dict[str, Any], settings: Settings) -> Target | None:
+        """Return the folder of a probe that S3 has refused to the caller."""
+        folder = self.probed_folder(operation, context, settings) if http.status_code == 403 else None
+        if folder is None:
+            self._warn_of_fallback(context)
+        return folder
+
+    def _warn_of_fallback(self, context: dict[str, Any]) -> None:
+        fallback = context.pop(FALLBACK, None)
+        if fallback is not None:
+            self.runtime.notices.fallback(*fallback)
+
+    def _replace_refusal(
+        self,
+        http: Any,
+        parsed: dict[str, Any],
+        operation: str,
+        folder: Target,
+        context: dict[str, Any],
+        caller: Caller,
+        flow: FlowContext,
+    ) -> Generator[Step, Any, None]:
+        """Put the answer from a grant in place of S3's refusal, if there is such a grant."""
+        grant = None
+        if not caller.is_vended:
+            grant = yield from self._implying_grant(operation, folder, context, caller, flow)
+        if grant is None:
+            self._warn_of_fallback(context)
+            return
+        metadata = parsed.get("ResponseMetadata", {})
+        http.status_code, answer = probe_answer(operation, grant)
+        parsed.clear()
+        parsed.update(answer, ResponseMetadata={**metadata, "HTTPStatusCode": http.status_code})
+
+    def _answer_ahead(
+        self, url: str, operation: str, folder: Target, context: dict[str, Any], caller: Caller, flow: FlowContext
+    ) -> Generator[Step, Any, tuple[AWSResponse, dict[str, Any]] | None]:
+        """Answer a probe that may not be sent as the caller; None where it is granted or refused, as any request."""
+        if caller.is_vended:
+            return None
+        signer, settings = self.request_signer, self.runtime.settings
+        access = self.required_access(context, operation, signer.signature_version, signer, settings)
+        region = signing_region(context, signer)
+        # What is vended or refused here ``before-sign`` finds among what is remembered.
+        resolution = yield from self.resolve(operation, access, region, caller, flow)
+        if resolution.outcome != "denied":
+            return None
+        grant = yield from self._implying_grant(operation, folder, context, caller, flow)
+        if grant is None:
+            return None
+        status, answer = probe_answer(operation, grant)
+        metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
+        return AWSResponse(url, status, HTTPHeaders(), None), {**answer, "ResponseMetadata": metadata}
+
+    def _implying_grant(
+        self, operation: str, folder: Target, context: Mapping[str, Any], caller: Caller, flow: FlowContext
+    ) -> Generator[Step, Any, HeldGrant | None]:
+        """Return the grant from which a probe is answered, counted and reported; None where there is none."""
+        runtime, signer = self.runtime, self.request_signer
+        region = signing_region(context, signer)
+        try:
+            grant = yield from implying_grant(caller.state, folder, operation, region, flow)
+        except ServiceFailure as failure:
+            # No reason to hide S3's own 403.
+            text = "S3 refused the caller %s, and a grant within %r could not be looked for: %s"
+            flow.log.note(logging.WARNING, text, operation, str(folder), failure)
+            return None
+        if grant is not None:
+            settings = runtime.settings
+            access = self.required_access(context, operation, signer.signature_version, signer, settings)
+            runtime.counters.add["implied"]()
+            runtime.report(settings, operation, access, region, implied(grant, folder))
+        return grant
+
     def _read(self, call: ControlCall, response: Mapping[str, Any] | None) -> Any:
         """Read the response of a control call."""
         reply = reply_of(call, response)
@@ -384,6 +495,16 @@ class ClientHook:
     def caller_credentials(self, caller: Caller) -> Any:
         """Return what an internal client's signer takes for the caller."""
         return caller.credentials
+
+
+def probe_answer(operation: str, grant: HeldGrant) -> tuple[int, dict[str, Any]]:
+    """Return the status and the parsed response, but for its metadata, of a probe that is answered from a grant."""
+    if operation == "HeadObject":
+        return 404, {"Error": {"Code": "404", "Message": "Not Found"}}
+    if operation == "HeadBucket":
+        return 200, {"BucketRegion": grant.region, "AccessPointAlias": False}
+    # As S3 says it: us-east-1 has no name there.
+    return 200, {"LocationConstraint": None if grant.region == "us-east-1" else grant.region}
 
 
 def start_clean(context: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from ..core.credential_cache import StoredCredentials
 from ..core.flow_context import FlowContext
 from ..core.io_requests import GrantRequest, Step
 from ..core.operations import RequiredAccess, unsupported_bucket
+from ..core.probes import implied, implying_grant
 from ..core.resolver import Resolution, Resolver, decision_of
 from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
@@ -31,11 +32,16 @@ class ExplainQuery:
         self._hook = hook
         self.settings = settings
         self._operation = _operation_name(hook, operation)
-        self._access = _access_for_query(hook, settings, self._operation, operation, params)
+        # As botocore does before they reach a request's context.
+        params = dict(params)
+        handle_copy_source_param(params)
+        context = {"s3_redirect": {"params": params}}
+        self._access = _access_for_query(hook, settings, self._operation, operation, context)
+        self._folder = hook.probed_folder(self._operation, context, settings)
 
     def at_once(self) -> Decision | None:
         """Return the decision where S3 Access Grants has no say in it."""
-        if self._access.permission is not None:
+        if self._access.permission is not None or self._folder is not None:
             return None
         return decision_of(self._operation, self._access, None, Resolution("unsupported", reason=self._access.reason))
 
@@ -45,7 +51,13 @@ class ExplainQuery:
             access = RequiredAccess(None, None, VENDED_SESSION)
             return decision_of(self._operation, access, None, Resolution("unsupported", reason=VENDED_SESSION))
         region = signing_region({}, self._hook.request_signer)
-        resolution = yield from self._hook.resolve(self._operation, self._access, region, caller, flow, exact=True)
+        if self._access.permission is None:
+            resolution = Resolution("unsupported", reason=self._access.reason)
+        else:
+            resolution = yield from self._hook.resolve(self._operation, self._access, region, caller, flow, exact=True)
+        if self._folder is not None and resolution.outcome != "granted":
+            grant = yield from implying_grant(caller.state, self._folder, self._operation, region, flow)
+            resolution = resolution if grant is None else implied(grant, self._folder)
         return decision_of(self._operation, self._access, region, resolution)
 
 
@@ -110,16 +122,13 @@ def _operation_name(hook: ClientHook, operation: str) -> str:
 
 
 def _access_for_query(
-    hook: ClientHook, settings: Settings, name: str, operation: str, params: dict[str, Any]
+    hook: ClientHook, settings: Settings, name: str, operation: str, context: dict[str, Any]
 ) -> RequiredAccess:
     """Return what a request needs that is not made."""
+    params = context["s3_redirect"]["params"]
     for parameter in ("Bucket", "Key", "Prefix"):
         if not isinstance(params.get(parameter, ""), str):
             raise ConfigurationError(f"{parameter}={params[parameter]!r} is not allowed; it must be a text")
-    # As botocore does before they reach a request's context.
-    params = dict(params)
-    handle_copy_source_param(params)
-    context = {"s3_redirect": {"params": params}}
     signer = hook.request_signer
     try:
         return hook.required_access(context, name, signer.signature_version, signer, settings)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
+from botocore.model import OperationModel
 
 from ..core.caller_grants import caller_grants
 from ..core.flow_context import FlowContext
@@ -83,6 +84,32 @@ class SyncClientHook(ClientHook):
         settings = attempt.signing.settings
         flow = self._flow(settings)
         return self._run(self._recover(attempt, response, request_dict, flow), attempt.caller, flow, settings)
+
+    def before_call(
+        self, model: OperationModel, params: dict[str, Any], context: dict[str, Any], **_: object
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """Handle ``before-call.s3`` of a probe; see :class:`ClientHook`."""
+        settings = self.runtime.settings
+        folder = self.folder_to_answer_for(model.name, context, settings)
+        if folder is None:
+            return None
+        caller = self._caller_of(self.request_signer, settings)
+        flow = self._flow(settings)
+        steps = self._answer_ahead(params["url"], model.name, folder, context, caller, flow)
+        return self._run(steps, caller, flow, settings)
+
+    def after_call(
+        self, http_response: Any, parsed: dict[str, Any], model: OperationModel, context: dict[str, Any], **_: object
+    ) -> None:
+        """Handle ``after-call.s3`` of a probe; see :class:`ClientHook`."""
+        settings = self.runtime.settings
+        folder = self.refused_folder(http_response, model.name, context, settings)
+        if folder is None:
+            return
+        caller = self._caller_of(self.request_signer, settings)
+        flow = self._flow(settings)
+        steps = self._replace_refusal(http_response, parsed, model.name, folder, context, caller, flow)
+        self._run(steps, caller, flow, settings)
 
     def explain(self, operation: str, params: dict[str, Any]) -> Decision:
         """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""

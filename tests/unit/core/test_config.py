@@ -24,6 +24,7 @@ DEFAULTS = {
     "audit_context": None,
     "endpoint_url": None,
     "timeout_seconds": 20.0,
+    "probes": "grants",
     "cache": "memory",
     "on_decision": None,
 }
@@ -45,6 +46,8 @@ GOOD: list[tuple[str, Any]] = [
     ("timeout_seconds", 1),
     ("timeout_seconds", 0.5 + 1),
     ("timeout_seconds", 300),
+    ("probes", "grants"),
+    ("probes", "s3"),
     ("cache", "memory"),
     ("cache", "disk"),
 ]
@@ -87,6 +90,7 @@ BAD_TEXTS = [
     ("timeout_seconds", "nan", TIMEOUT),
     ("timeout_seconds", "inf", TIMEOUT),
     ("timeout_seconds", "20s", TIMEOUT),
+    ("probes", "S3", "one of 'grants', 's3'"),
     ("cache", "tape", "one of 'memory', 'disk'"),
 ]
 NUMBERS = ("duration_seconds", "timeout_seconds")

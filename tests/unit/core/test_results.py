@@ -50,5 +50,5 @@ def test_a_decision_can_be_formatted_pickled_and_compared() -> None:
 
 
 def test_counts_and_grants_are_plain_tuples() -> None:
-    assert Stats() == (0,) * 9
+    assert Stats() == (0,) * 10
     assert CallerGrant("READ", "s3://sales/*") == ("READ", "s3://sales/*", None)

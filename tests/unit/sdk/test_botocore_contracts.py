@@ -8,6 +8,8 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
 from botocore.handlers import handle_copy_source_param
 from botocore.signers import RequestSigner
 from botocore.utils import create_nested_client
@@ -121,3 +123,35 @@ def test_a_client_class_takes_a_base_class_first():
     session.get_component("event_emitter").register("creating-client-class.s3", add)
     client = session.create_client("s3", region_name="us-east-1")
     assert made == [client.meta.events]
+
+
+def test_a_before_call_handler_answers_in_place_of_s3(client):
+    parsed = {"BucketRegion": "eu-west-1", "ResponseMetadata": {"HTTPStatusCode": 200}}
+    answer: Any = (AWSResponse("http://s3", 200, HTTPHeaders(), None), parsed)
+    client.meta.events.register_first("before-call.s3.HeadBucket", lambda params, context, **_: answer)
+    assert contexts(client, lambda: client.head_bucket(Bucket="b")) == []
+    assert client.head_bucket(Bucket="b") is parsed
+
+
+@pytest.mark.parametrize(("status", "answer"), [(404, {"Error": {"Code": "404"}}), (200, {"LocationConstraint": "x"})])
+def test_an_after_call_handler_exchanges_the_answer(client, status, answer):
+    seen = []
+
+    def exchange(http_response, parsed, model, context, **_):
+        seen.append((http_response.status_code, parsed.get("LocationConstraint", ""), "s3_redirect" in context))
+        http_response.status_code = status
+        parsed.clear()
+        parsed.update(answer)
+
+    refusal: Any = type("Raw", (), {"stream": lambda *_: [b"<Error><Code>AccessDenied</Code></Error>"]})()
+    client.meta.events.register(
+        "before-send.s3", lambda request, **_: AWSResponse(request.url, 403, HTTPHeaders(), refusal)
+    )
+    client.meta.events.register_last("after-call.s3.GetBucketLocation", exchange)
+    if status == 200:
+        assert client.get_bucket_location(Bucket="b") == answer
+    else:
+        with pytest.raises(ClientError, match="404"):
+            client.get_bucket_location(Bucket="b")
+    # botocore's own handler has read the body by then: of a refusal it makes a region that is None.
+    assert seen == [(403, None, True)]
