@@ -13,8 +13,10 @@
         └── MalformedAnswer                             an answer that can't be used; nothing of it is kept
 
 Every error carries facts as attributes, each None where it does not apply: ``operation`` (``"GetObject"``), ``target``
-(an ``s3://`` URI), ``permission``, ``account_id`` (of the instance), ``region``, ``caller`` (the masked access key id).
-``hint`` says what to do next; ``str()`` of the error ends with it.
+(an ``s3://`` URI), ``permission``, ``account_id`` (of the instance), ``region``, ``caller`` (the masked access key id),
+``grants`` (of those that the caller has in the bucket the nearest, as ``"READ on s3://sales/emea/*"``, at most three).
+``hint`` says what to do next. ``code`` is the error's name in the documentation's table of errors, ``"no-grant"``; that
+of a :class:`ConfigurationError`, which says all itself, is None. ``str()`` of the error ends with both.
 
 A denial is a ``botocore.exceptions.ClientError`` with code ``AccessDenied`` and status 403, so code that handles S3's
 own refusals handles it. What AWS or botocore raised is translated in one place, :mod:`.core.service_errors`, and is the
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 SomeError = TypeVar("SomeError", bound="AccessGrantsError")
-FACTS = ("operation", "target", "permission", "account_id", "region", "caller")
+FACTS = ("operation", "target", "permission", "account_id", "region", "caller", "grants", "code")
 
 
 class AccessGrantsError(Exception):
@@ -52,14 +54,16 @@ class AccessGrantsError(Exception):
     account_id: str | None = None
     region: str | None = None
     caller: str | None = None
+    grants: tuple[str, ...] = ()
     hint: str | None = None
+    code: str | None = None
 
-    def __init__(self, message: str, *, hint: str | None = None, **facts: str | None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, **facts: Any) -> None:
         """Take what failed, a sentence without its full stop, and what to do about it."""
         self._set(message, hint, facts)
         super().__init__(self._text())
 
-    def _set(self, message: str, hint: str | None, facts: dict[str, str | None]) -> None:
+    def _set(self, message: str, hint: str | None, facts: dict[str, Any]) -> None:
         unknown = facts.keys() - set(FACTS)
         if unknown:
             raise TypeError(f"an error has no fact {', '.join(sorted(unknown))}")
@@ -70,9 +74,10 @@ class AccessGrantsError(Exception):
             setattr(self, name, value)
 
     def _text(self) -> str:
-        return self.message if self.hint is None else f"{self.message.rstrip('.')}. {self.hint}"
+        said = self.message if self.hint is None else f"{self.message.rstrip('.')}. {self.hint}"
+        return said if self.code is None else f"{said} [{self.code}]"
 
-    def again(self: SomeError, addition: str, **facts: str | None) -> SomeError:
+    def again(self: SomeError, addition: str, **facts: Any) -> SomeError:
         """Return a new error of this kind with the same facts and cause, so that no traceback grows.
 
         ``addition`` is appended to the message in parentheses; ``facts`` replace those given.
@@ -85,9 +90,7 @@ class AccessGrantsError(Exception):
         return _rebuilt, (type(self), self.message, self.hint, self._facts)
 
 
-def _rebuilt(
-    kind: type[AccessGrantsError], message: str, hint: str | None, facts: dict[str, str | None]
-) -> AccessGrantsError:
+def _rebuilt(kind: type[AccessGrantsError], message: str, hint: str | None, facts: dict[str, Any]) -> AccessGrantsError:
     return kind(message, hint=hint, **facts)
 
 
@@ -101,7 +104,9 @@ class AccessDenied(AccessGrantsError, ClientError):
     ``response`` has the form of an S3 refusal: ``Error.Code`` is ``AccessDenied``, the status is 403.
     """
 
-    def __init__(self, message: str, *, operation: str, hint: str | None = None, **facts: str | None) -> None:
+    code = "no-grant"
+
+    def __init__(self, message: str, *, operation: str, hint: str | None = None, **facts: Any) -> None:
         """Take the sentence for the reader and the S3 operation's name (``"GetObject"``)."""
         self._set(message, hint, {"operation": operation, **facts})
         response: Any = {
@@ -114,22 +119,34 @@ class AccessDenied(AccessGrantsError, ClientError):
 class NoInstance(AccessDenied):
     """No S3 Access Grants instance holds grants for the bucket in its region."""
 
+    code = "no-instance"
+
 
 class PermissionMissing(AccessDenied):
     """The caller's own IAM policies do not allow the call to S3 Access Grants."""
+
+    code = "permission-missing"
 
 
 class ServiceFailure(AccessGrantsError):
     """S3 Access Grants or STS failed: throttled, broken, or not to be reached in the time given."""
 
+    code = "service-failure"
+
 
 class Unreachable(ServiceFailure):
     """No answer came: a time-out, a refused connection, a name that does not resolve."""
+
+    code = "unreachable"
 
 
 class CallerCredentialsError(ServiceFailure):
     """AWS did not accept the caller's own credentials: expired, unknown, or wrongly signed."""
 
+    code = "caller-credentials"
+
 
 class MalformedAnswer(ServiceFailure):
     """The service answered something unusable: a field is missing, or a scope does not hold what was asked."""
+
+    code = "malformed-answer"

@@ -9,6 +9,7 @@ that fails, or is interrupted, leaves the one before it in force.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -27,7 +28,7 @@ from .exceptions import ConfigurationError
 from .provider import AccessGrantsProvider
 from .sdk.client_hook import ClientHook
 from .sdk.crt_transfers import ClassicTransfers
-from .sdk.internal_clients import profile_settings
+from .sdk.internal_clients import profile_place, profile_settings
 from .sdk.runtime import Runtime
 from .sdk.sync_client import SyncClientHook
 
@@ -41,6 +42,12 @@ MAX_AUTOLOADED = 16
 TAKES = (
     "a session, an S3 client or an S3 resource of boto3, botocore, aioboto3 or aiobotocore, "
     "or nothing for boto3's default session"
+)
+
+
+TOO_LATE = (
+    "The session has made an S3 client before register(), and that client goes on without grants. Register first, or "
+    "pass the client to register()"
 )
 
 
@@ -114,6 +121,8 @@ def register(
         _take_over(provider, place.client)
     else:
         _watch(provider, place)
+        if _has_uncovered_client(target):
+            logger.warning("S3 Access Grants: %s", TOO_LATE)
     _registry.providers[place.events] = weakref.ref(provider)
     provider.on_unregister(lambda: _registry.providers.pop(place.events, None))
     return provider
@@ -143,9 +152,9 @@ def provider_for(
 
 def _load(options: Mapping[str, Any], config: AccessGrantsConfig | None, profile: str | None) -> AccessGrantsConfig:
     """Merge the options, and warn once in this process of each setting that nobody reads."""
-    settings = profile_settings(profile)
-    merged = load(options, config=config, environ=os.environ, profile=settings)
-    for sentence in misspelt_settings(os.environ, settings) if config is None else ():
+    settings, place = profile_settings(profile), profile_place(profile)
+    merged = load(options, config=config, environ=os.environ, profile=settings, profile_place=place)
+    for sentence in misspelt_settings(os.environ, settings, place) if config is None else ():
         mine = object()
         if _registry.warned.setdefault(sentence, mine) is mine:
             logger.warning("S3 Access Grants: %s", sentence)
@@ -309,6 +318,27 @@ def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
     provider.on_unregister(lambda: place.events.unregister("creating-client-class.s3", add_base_class))
     if place.make_client is not None:
         provider.set_client_factory(place.make_client, place.asynchronous)
+
+
+def _has_uncovered_client(session: Any) -> bool:
+    """Tell whether a session has made an S3 client that is still alive and that nothing covers.
+
+    A session does not know its clients, but they hold its loader. The search takes 20 ms, so it is made only where the
+    session has made a client of any service.
+    """
+    core = getattr(session or _default_session(), "_session", session)
+    if getattr(core, "_last_client_region_used", None) is None:
+        return False
+    loader = core.get_component("data_loader")
+    for referrer in gc.get_referrers(loader):
+        # The client, or with Python 3.10 its dictionary.
+        attributes = referrer if isinstance(referrer, dict) else getattr(referrer, "__dict__", {})
+        meta = attributes.get("meta")
+        if attributes.get("_loader") is not loader or meta is None:
+            continue
+        if meta.service_model.service_name == "s3" and _registry.hook(meta.events) is None:
+            return True
+    return False
 
 
 def _place_of(target: Any) -> _Place:

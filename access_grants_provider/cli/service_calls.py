@@ -59,9 +59,9 @@ class ServiceCalls:
         clients = provider.runtime.clients
         client = clients.get(api_call.service, api_call.region, self._shape, url, self._seconds, may_wait=True)
         response = response_of(client, api_call)
-        if response is None:
+        if isinstance(response, str):
             # Raised here, outside the parser's except block: the parser's error quotes the answer, secrets included.
-            raise UnreadableAnswer
+            raise UnreadableAnswer(response)
         return response
 
     def find_bucket(self, bucket: str) -> Bucket:

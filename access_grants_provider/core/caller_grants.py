@@ -114,7 +114,7 @@ class _Listing:
                     **facts,
                 ) from error
             raise PermissionMissing(
-                f"The caller ({self._state.masked_key}) may not list its grants of {where}",
+                f"The caller ({self._state.described}) may not list its grants of {where}",
                 operation=OPERATION,
                 hint=f"Allow s3:{OPERATION} on that instance in the caller's IAM policies",
                 **facts,
@@ -136,7 +136,12 @@ class _Listing:
     def purpose(self, call: ListGrants) -> Purpose:
         """Return what a page is asked for, as errors say it."""
         return Purpose(
-            f"s3:{OPERATION}", call.region, f"for {_name(call)}", self._state.masked_key, operation=OPERATION
+            f"s3:{OPERATION}",
+            call.region,
+            f"for {_name(call)}",
+            self._state.masked_key,
+            operation=OPERATION,
+            described=self._state.described,
         )
 
     def _begin(self, account_id: str, region: str, bucket: str) -> Generator[Step, Any, First]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from .circuit_breaker import CircuitBreaker
 from .clock import Clock
 from .credential_cache import CredentialCache
+from .grant_hints import ListedGrant
 from .scopes import GrantScope, Permission, Target, permits
 from .service_errors import Denial
 from .single_flight import SingleFlight
@@ -88,7 +89,7 @@ class HeldGrant(NamedTuple):
 class ListedGrants(NamedTuple):
     """The caller's grants in one bucket, of one instance; None where they could not be listed. ``until``: monotonic."""
 
-    grants: tuple[tuple[Permission, GrantScope], ...] | None
+    grants: tuple[ListedGrant, ...] | None
     until: float
 
     def excludes(self, permission: Permission, target: Target) -> bool:
@@ -163,7 +164,11 @@ def _drop_oldest(entries: dict[Any, Any]) -> None:
 
 
 class CallerState:
-    """What is remembered for one caller. ``masked_key`` names the caller in messages: the ends of the access key id."""
+    """What is remembered for one caller.
+
+    ``masked_key`` names the caller in messages: the ends of the access key id. ``described`` says too where the
+    credentials come from: ``"AKIA…MPLE, from the environment"``.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -174,13 +179,17 @@ class CallerState:
         "calls",
         "credentials",
         "denials",
+        "described",
         "instance_denials",
         "masked_key",
         "used_at",
     )
 
-    def __init__(self, masked_key: str, clock: Clock, max_credentials: int, max_denials: Callable[[], int]) -> None:
+    def __init__(
+        self, masked_key: str, clock: Clock, max_credentials: int, max_denials: Callable[[], int], source: str = ""
+    ) -> None:
         self.masked_key = masked_key
+        self.described = f"{masked_key}, {source}" if source else masked_key
         self.account_id: str | None = None
         self.credentials = CredentialCache(max_credentials, clock)
         self.denials = DenialCache(max_denials)
@@ -216,8 +225,9 @@ class CallerState:
         listed = self.bucket(target.bucket).listed.get((account_id, region))
         if listed is None or now >= listed.until or not listed.excludes(permission, target):
             return None
-        reason = f"None of the caller's grants ({self.masked_key}) in this bucket gives {permission} on {str(target)!r}"
-        return Denial("no grant", reason, listed.until, account_id, region)
+        reason = f"None of the caller's grants ({self.described}) in this bucket gives {permission} on {str(target)!r}"
+        wanted = (permission, target)
+        return Denial("no grant", reason, listed.until, account_id, region, wanted=wanted, listed=listed.grants)
 
     def take_recheck(
         self, permission: Permission, scope: GrantScope, about: object, now: float, most: int = MAX_RECHECKS
@@ -251,14 +261,14 @@ class CallerStates:
         self._states: OrderedDict[bytes, CallerState] = OrderedDict()
         self._sweep_at = 0.0
 
-    def get_or_create(self, digest: bytes, masked_key: str) -> CallerState:
+    def get_or_create(self, digest: bytes, masked_key: str, source: str = "") -> CallerState:
         """Return the state of the caller with this digest, a new one at first."""
         now = self._clock.monotonic()
         state = self._states.get(digest)
         if state is None:
             if now >= self._sweep_at:
                 self._sweep(now)
-            new = CallerState(masked_key, self._clock, self._max_credentials, self._max_denials)
+            new = CallerState(masked_key, self._clock, self._max_credentials, self._max_denials, source)
             state = self._states.setdefault(digest, new)
         # Another thread may drop it meanwhile.
         with suppress(KeyError):

@@ -88,6 +88,11 @@ class AccessGrantsConfig:
             if not is_allowed(value):
                 raise ConfigurationError(f"{name}={value!r} is not allowed; it must be {allowed}")
 
+    def place_of(self, name: str) -> str:
+        """Return where an option was set, for people: ``"the environment variable S3_ACCESS_GRANTS_FALLBACK"``."""
+        places: Mapping[str, str] = self.__dict__.get("_places", {})
+        return places.get(name, "the program")
+
     @property
     def raises_on_denial(self) -> bool:
         """Whether a request that no grant allows is refused rather than signed as the caller."""
@@ -176,22 +181,26 @@ def load(
     config: AccessGrantsConfig | None,
     environ: Mapping[str, str],
     profile: Mapping[str, Any],
+    profile_place: str = "the AWS profile",
 ) -> AccessGrantsConfig:
     """Merge the sources into one configuration.
 
     ``options`` are keyword arguments; ``config``, if given, is a complete set of arguments, so that neither
     ``environ`` nor ``profile`` (the profile's settings, with the nested section still in it) is read.
+    ``profile_place`` names the profile and its file in errors.
     Raises :class:`ConfigurationError` naming the option, the value, where it stands and what is allowed.
     """
     if config is not None:
         if not isinstance(config, AccessGrantsConfig):
             raise ConfigurationError(f"config={config!r} is not an AccessGrantsConfig")
         return AccessGrantsConfig(**{name: getattr(config, name) for name in NAMES} | dict(options))
-    merged: dict[str, Any] = {}
-    merged.update(_from_profile(profile))
-    merged.update(_from_environment(environ))
-    merged.update(options)
-    return AccessGrantsConfig(**merged)
+    from_profile, from_environment = _from_profile(profile, profile_place), _from_environment(environ)
+    loaded = AccessGrantsConfig(**{**from_profile, **from_environment, **options})
+    places = dict.fromkeys(from_profile, profile_place)
+    places |= {name: f"the environment variable {ENVIRONMENT_PREFIX}{name.upper()}" for name in from_environment}
+    # No field: where an option was set is no part of what two configurations are compared by.
+    loaded.__dict__["_places"] = {name: place for name, place in places.items() if name not in options}
+    return loaded
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -207,19 +216,19 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _from_profile(profile: Mapping[str, Any]) -> dict[str, Any]:
+def _from_profile(profile: Mapping[str, Any], place: str) -> dict[str, Any]:
     section = profile.get(PROFILE_SECTION)
     if section is None:
         return {}
     if not isinstance(section, Mapping):
         raise ConfigurationError(
-            f"{PROFILE_SECTION}={section!r} in the AWS profile is not a nested section: "
+            f"{PROFILE_SECTION}={section!r} in {place} is not a nested section: "
             "put each option on an indented line of its own below it"
         )
     return {
         name: value
         for option, text in section.items()
-        for name, value in [_from_text(option, text, f"{PROFILE_SECTION}.{option} in the AWS profile")]
+        for name, value in [_from_text(option, text, f"{PROFILE_SECTION}.{option} in {place}")]
     }
 
 
@@ -247,7 +256,9 @@ def _did_you_mean(name: str, known: Iterable[str] = NAMES) -> str:
     return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
-def misspelt_settings(environ: Mapping[str, str], profile: Mapping[str, Any]) -> list[str]:
+def misspelt_settings(
+    environ: Mapping[str, str], profile: Mapping[str, Any], place: str = "the AWS profile"
+) -> list[str]:
     """Return a sentence for each setting that looks as if it was meant for this package and is read by nobody.
 
     That is a variable ``S3_ACCESS_GRANT…`` with a misspelt prefix, and a key of the profile beside the section.
@@ -262,5 +273,5 @@ def misspelt_settings(environ: Mapping[str, str], profile: Mapping[str, Any]) ->
         if key.startswith(PROFILE_STEM) and key != PROFILE_SECTION:
             option = key.removeprefix(PROFILE_SECTION).strip("_")
             meant = f"an indented line '{option} = …'" if option in TEXT_NAMES else "an indented line for each option"
-            sentences.append(f"The key {key} of the AWS profile is not read. Write {meant} below '{PROFILE_SECTION} ='")
+            sentences.append(f"The key {key} of {place} is not read. Write {meant} below '{PROFILE_SECTION} ='")
     return sentences

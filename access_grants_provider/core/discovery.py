@@ -42,7 +42,8 @@ from .get_data_access import (
     purpose_of,
     searches_shared_instances,
 )
-from .io_requests import BucketRegion, CallerAccount, FindInstance, GrantPage, GrantRequest, ListGrants, Step
+from .grant_hints import ListedGrant
+from .io_requests import NO_BUCKET, BucketRegion, CallerAccount, FindInstance, GrantPage, GrantRequest, ListGrants, Step
 from .scopes import PERMISSIONS, GrantScope, MalformedScope, Permission
 from .service_errors import Denial, DenialKind, Purpose, denial_kind
 
@@ -53,6 +54,7 @@ MAX_PAGES = 10
 # Of two denials the one that tells more about what to do.
 TELLING: dict[DenialKind, int] = {"no instance": 0, "no grant": 1, "permission missing": 2}
 
+LOOK_UP = "s3:GetAccessGrantsInstanceForPrefix"
 NO_LOCATION = "No S3 Access Grants instance in {region} is responsible for {target!r}"
 
 
@@ -116,6 +118,9 @@ class Discovery:
         found = yield from self._ask_known(region)
         if isinstance(found, Denial) and self._now() >= self._bucket.region_until:
             actual = yield from self.bucket_region(region)
+            if actual == NO_BUCKET:
+                missing = f"There is no bucket {self._request.target.bucket!r}"
+                return Denial("no bucket", missing, self._now() + REGION_RETRY_SECONDS, None, region)
             if actual is None:
                 name = self._request.target.bucket
                 unknown = f"whether bucket {name!r} is in another region could not be found out"
@@ -127,7 +132,16 @@ class Discovery:
             found = yield from self._ask_owner(region, found)
         if isinstance(found, Denial) and found.kind == "no grant":
             yield from self._list_grants(region)
+            found = found._replace(listed=self._listed())
         return found
+
+    def _listed(self) -> tuple[ListedGrant, ...] | None:
+        """Return the caller's grants in the bucket, of all instances that were asked; None where a list is missing."""
+        lists = [listed.grants for listed in self._bucket.listed.values() if self._now() < listed.until]
+        complete = [grants for grants in lists if grants is not None]
+        return (
+            tuple(grant for grants in complete for grant in grants) if lists and len(lists) == len(complete) else None
+        )
 
     def _now(self) -> float:
         return self._context.clock.monotonic()
@@ -169,7 +183,10 @@ class Discovery:
         owner = yield from self.instance_owner(region)
         if isinstance(owner, Denial):
             return _more_telling(denial, owner)
-        if owner.account_id is None or owner.account_id == self._state.account_id:
+        if owner.account_id is None:
+            unknown = "whether another account has one was not to be found out: the caller may not call " + LOOK_UP
+            return denial._replace(reason=f"{denial.reason} ({unknown})") if denial.kind == "no instance" else denial
+        if owner.account_id == self._state.account_id:
             return denial
         found = yield from self._ask(owner.account_id, region)
         return _more_telling(denial, found) if isinstance(found, Denial) else found
@@ -220,6 +237,9 @@ class Discovery:
             seconds = REGION_RETRY_SECONDS
         else:
             seconds = REGION_SECONDS
+            if actual == NO_BUCKET:
+                # It may be made any moment.
+                return NO_BUCKET
         self._bucket.region_until = self._now() + seconds
         if actual is not None:
             self._bucket.region = actual
@@ -228,8 +248,8 @@ class Discovery:
     def instance_owner(self, region: str) -> Generator[Step, Any, Owner | Denial]:
         """Look up whose instance is responsible for the target; a denial where none is."""
         own = yield from self.caller_account(region)
-        action, target = "s3:GetAccessGrantsInstanceForPrefix", self._request.target
-        purpose = self._purpose(action, region)
+        target = self._request.target
+        purpose = self._purpose(LOOK_UP, region)
         until = self._now() + INSTANCE_SECONDS
         try:
             arn = yield from control_call(FindInstance(own, region, target), self._context, self._budget)
@@ -241,7 +261,7 @@ class Discovery:
                 reason = NO_LOCATION.format(region=region, target=str(target))
                 return Denial("no instance", reason, self._now() + DENIAL_SECONDS, None, region)
             masked = self._state.masked_key
-            self._context.log.note(logging.DEBUG, "%s may not call %s of account %s", masked, action, own)
+            self._context.log.note(logging.DEBUG, "%s may not call %s of account %s", masked, LOOK_UP, own)
             owner = Owner(None, until)
         else:
             account_id = account_in(arn)
@@ -290,4 +310,4 @@ class Discovery:
         return None
 
     def _purpose(self, action: str, region: str) -> Purpose:
-        return purpose_of(self._request, action, region, self._state.masked_key)
+        return purpose_of(self._request, action, region, self._state)

@@ -40,7 +40,7 @@ class PendingLog:
         """Log what was kept, under ``access_grants_provider.calls``."""
         while self._lines:
             level, text, arguments = self._lines.pop(0)
-            _calls.log(level, text, *arguments)
+            _calls.log(level, f"S3 Access Grants: {text}", *arguments)
 
 
 class FlowContext(NamedTuple):

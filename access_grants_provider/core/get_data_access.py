@@ -26,6 +26,8 @@ __all__ = ["Vended", "account_in", "get_data_access", "is_account", "purpose_of"
 # What GetDataAccess vends where no duration is asked for.
 DEFAULT_DURATION_SECONDS = 3600
 
+WRONG_ACCOUNT = "Set account_id to the account that has the instance, or leave it out to have it found"
+
 Vended = Generator[Step, Any, StoredCredentials | Denial]
 
 
@@ -42,7 +44,7 @@ def get_data_access(
     shared = searches_shared_instances(account_id, state, context)
     seconds = _seconds(request, context.config)
     call = GetDataAccess(account_id, region, request.permission, request.target, shared, seconds)
-    purpose = purpose_of(request, "s3:GetDataAccess", region, state.masked_key)
+    purpose = purpose_of(request, "s3:GetDataAccess", region, state)
     vended_at = context.clock.wall()
     try:
         try:
@@ -66,14 +68,19 @@ def _denial(
     now = context.clock.monotonic()
     if kind == "no grant":
         wanted = f"{request.permission} on {str(request.target)!r}"
-        reason = f"No grant gives the caller ({state.masked_key}) {wanted}"
-        return Denial(kind, reason, now + DENIAL_SECONDS, account_id, region)
+        reason = f"No grant gives the caller ({state.described}) {wanted}"
+        about = (request.permission, request.target)
+        return Denial(kind, reason, now + DENIAL_SECONDS, account_id, region, wanted=about)
     # Neither depends on the target, so it holds for whatever this instance would be asked.
+    advice = None
     if kind == "no instance":
-        reason = f"Account {account_id} has no S3 Access Grants instance in {region}"
+        configured = context.config.account_id is not None
+        set_so = f" (account_id is set to it in {context.config.place_of('account_id')})" if configured else ""
+        reason = f"Account {account_id}{set_so} has no S3 Access Grants instance in {region}"
+        advice = WRONG_ACCOUNT if configured else None
     else:
-        reason = f"The caller ({state.masked_key}) may not call s3:GetDataAccess of account {account_id} in {region}"
-    denial = Denial(kind, reason, now + INSTANCE_SECONDS, account_id, region)
+        reason = f"The caller ({state.described}) may not call s3:GetDataAccess of account {account_id} in {region}"
+    denial = Denial(kind, reason, now + INSTANCE_SECONDS, account_id, region, advice=advice)
     state.instance_denials[account_id, region] = denial
     return denial
 
@@ -134,12 +141,14 @@ def _read_reply(
     )
 
 
-def purpose_of(request: GrantRequest, call: str, region: str, caller: str) -> Purpose:
-    """Return what a call is made for: ``call`` is the IAM action, ``caller`` the masked access key id."""
+def purpose_of(request: GrantRequest, call: str, region: str, state: CallerState) -> Purpose:
+    """Return what a call is made for: ``call`` is the IAM action."""
+    caller, operation, described = state.masked_key, request.operation, state.described
     if not request.target.bucket:
-        return Purpose(call, region, "for the grants of all buckets", caller, operation=request.operation)
-    what = f"for {request.permission} on {str(request.target)!r} ({request.operation})"
-    return Purpose(call, region, what, caller, str(request.target), request.permission, request.operation)
+        everything = "for the grants of all buckets"
+        return Purpose(call, region, everything, caller, operation=operation, described=described)
+    what = f"for {request.permission} on {str(request.target)!r} ({operation})"
+    return Purpose(call, region, what, caller, str(request.target), request.permission, operation, described)
 
 
 def account_in(arn: object) -> str | None:

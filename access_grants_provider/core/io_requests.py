@@ -12,6 +12,7 @@ from .scopes import Permission, Target
 from .single_flight import InFlightCall
 
 __all__ = [
+    "NO_BUCKET",
     "ON_DISK",
     "BucketRegion",
     "CallerAccount",
@@ -88,8 +89,11 @@ class ListGrants(NamedTuple):
     token: str | None = None
 
 
+NO_BUCKET = ""
+
+
 class BucketRegion(NamedTuple):
-    """Ask for a bucket's region (HeadBucket); None where S3 does not say."""
+    """Ask for a bucket's region (HeadBucket); None where S3 does not say, ``NO_BUCKET`` where there is none."""
 
     bucket: str
     region: str

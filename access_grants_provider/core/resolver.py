@@ -56,7 +56,7 @@ from .io_requests import DeleteShared, GrantRequest, Step, StoreShared
 from .operations import RequiredAccess
 from .results import Decision, Outcome, Source
 from .scopes import permits
-from .service_errors import ADVICE, Denial, concerns_all, denied
+from .service_errors import Denial, concerns_all, denied
 from .single_flight import CallKey, InFlightCall
 
 __all__ = ["Resolution", "Resolver", "decision_of", "refused"]
@@ -78,10 +78,16 @@ class Resolution(NamedTuple):
     stored: StoredCredentials | None = None
     source: Source | None = None
     reason: str | None = None
-    advice: str | None = None
     denial: Denial | None = None
     error: AccessDenied | None = None
     grant: HeldGrant | None = None
+
+    @property
+    def advice(self) -> str | None:
+        """What to do about it, for people."""
+        if self.denial is not None:
+            return self.denial.hint
+        return FAILED_ADVICE if self.outcome == "fallback" else None
 
 
 def refused(denial: Denial, operation: str, raises: bool, **facts: str | None) -> Resolution:
@@ -89,7 +95,6 @@ def refused(denial: Denial, operation: str, raises: bool, **facts: str | None) -
     return Resolution(
         "denied" if raises else "fallback",
         reason=denial.reason,
-        advice=ADVICE[denial.kind],
         denial=denial,
         error=denied(denial, operation, **facts) if raises else None,
     )
@@ -150,7 +155,7 @@ class Resolver:
         except ServiceFailure as failure:
             if not config.continues_on_failure:
                 raise
-            return Resolution("fallback", reason=failure.message, advice=FAILED_ADVICE)
+            return Resolution("fallback", reason=failure.message)
         if isinstance(found, Denial):
             return refused(found, request.operation, config.raises_on_denial, **self._facts())
         return Resolution("granted", found, source)

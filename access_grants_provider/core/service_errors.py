@@ -33,6 +33,8 @@ from ..exceptions import (
     ServiceFailure,
     Unreachable,
 )
+from .grant_hints import ListedGrant, hint_from_grants, nearest_grants
+from .scopes import Permission, Target
 
 __all__ = [
     "ADVICE",
@@ -51,13 +53,14 @@ __all__ = [
     "sentence",
 ]
 
-DenialKind = Literal["no grant", "no instance", "permission missing", "two buckets", "signed by hand"]
+DenialKind = Literal["no grant", "no instance", "no bucket", "permission missing", "two buckets", "signed by hand"]
 RetryKind = Literal["throttled", "broken", "failed"]
 
 ADVICE: dict[DenialKind, str] = {
     "no grant": "Ask the owner of the S3 Access Grants instance for a grant that covers it",
     "no instance": "Create an S3 Access Grants instance in the bucket's region, or set account_id to the account that "
     "has one",
+    "no bucket": "Check the name, and for which account and endpoint it is meant",
     "permission missing": "Allow s3:GetDataAccess on the S3 Access Grants instance in the caller's IAM policies",
     "two buckets": "Copy with credentials that can read the one bucket and write the other",
     "signed by hand": "Make the request with a method of the client, which tells what it touches",
@@ -65,6 +68,7 @@ ADVICE: dict[DenialKind, str] = {
 ERRORS: dict[DenialKind, type[AccessDenied]] = {
     "no grant": AccessDenied,
     "no instance": NoInstance,
+    "no bucket": AccessDenied,
     "permission missing": PermissionMissing,
     "two buckets": AccessDenied,
     "signed by hand": AccessDenied,
@@ -74,7 +78,11 @@ ERRORS: dict[DenialKind, type[AccessDenied]] = {
 class UnreadableAnswer(BotoCoreError):
     """What the drivers make of an answer that botocore can't parse (its own parser error is no BotoCoreError)."""
 
-    fmt = "the answer can't be read, it is cut off or no XML"
+    fmt = "the answer can't be read, it is cut off or no XML{begins}"
+
+    def __init__(self, begins: str = "") -> None:
+        """Take the beginning of the answer, where it is known to hold no credentials."""
+        super().__init__(begins=begins)
 
 
 class OutOfTime(HTTPClientError):
@@ -87,6 +95,8 @@ class Denial(NamedTuple):
     """Access Grants says no, until ``until`` (monotonic seconds); ``reason`` is a sentence for people.
 
     ``provisional``: concluded from what is known of the bucket, and not from an answer about this very target.
+    ``wanted``: the permission and the target that were asked for. ``listed``: the caller's grants in the bucket, None
+    where they are not known. ``advice``: what to do, where it differs from ``ADVICE``.
     """
 
     kind: DenialKind
@@ -95,12 +105,29 @@ class Denial(NamedTuple):
     account_id: str | None = None
     region: str | None = None
     provisional: bool = False
+    wanted: tuple[Permission, Target] | None = None
+    listed: tuple[ListedGrant, ...] | None = None
+    advice: str | None = None
+
+    @property
+    def hint(self) -> str:
+        """What the caller has, and what to do. Built on demand: a remembered denial costs a request next to nothing."""
+        advice = self.advice or ADVICE[self.kind]
+        if self.listed is None or self.wanted is None:
+            return advice
+        return f"{hint_from_grants(self.listed, *self.wanted)}. {advice}"
+
+    @property
+    def nearest(self) -> tuple[str, ...]:
+        """The caller's grants that come nearest to what was asked for."""
+        return () if self.listed is None or self.wanted is None else nearest_grants(self.listed, self.wanted[1])
 
 
 def denied(denial: Denial, operation: str, **facts: str | None) -> AccessDenied:
     """Return the error for a denial, a new one each time, so that no traceback grows."""
-    about = {"account_id": denial.account_id, "region": denial.region, **facts}
-    return ERRORS[denial.kind](denial.reason, operation=operation, hint=ADVICE[denial.kind], **about)
+    about = {"account_id": denial.account_id, "region": denial.region, "grants": denial.nearest, **facts}
+    code = denial.kind.replace(" ", "-")
+    return ERRORS[denial.kind](denial.reason, operation=operation, hint=denial.hint, code=code, **about)
 
 
 NO_INSTANCE = frozenset({"AccessGrantsInstanceNotExistsError", "AccessGrantsInstanceNotExists"})
@@ -146,12 +173,22 @@ WRONG_SETTING = (
 DURATION = frozenset({"InvalidRequest", "StsValidationError", "ValidationError", "ValidationException"})
 NOT_AWS = "The response does not look like AWS's. Check endpoint_url and the proxy"
 TRY_AGAIN = "Try again later. Under fallback='always' requests are signed as the caller meanwhile"
+NOT_ACCEPTED = "AWS did not accept the caller's own credentials"
+NO_CODE = "no code"
+WRONG_PAIR = "The secret access key does not belong to this access key id: check both"
+UNKNOWN_KEY = "This access key id does not exist, or its session token is missing: check the keys"
 HINTS = {
     "StsNotAuthorizedError": "The location's IAM role does not trust S3 Access Grants",
     "StsPackedPolicyTooLargeError": "The grant's scope is too long for a session policy",
     "StsValidationError": "The location's IAM role refuses the session, perhaps for its duration",
     "InvalidRequest": "S3 Access Grants does not take this target or duration",
     "RequestTimeTooSkewed": "Set this machine's clock",
+    "SignatureDoesNotMatch": f"{NOT_ACCEPTED}. {WRONG_PAIR}",
+    "InvalidAccessKeyId": f"{NOT_ACCEPTED}. {UNKNOWN_KEY}",
+    "InvalidClientTokenId": f"{NOT_ACCEPTED}. {UNKNOWN_KEY}",
+    "UnrecognizedClientException": f"{NOT_ACCEPTED}. {UNKNOWN_KEY}",
+    "ExpiredToken": f"{NOT_ACCEPTED}: they have expired. Sign in again, or renew them",
+    "ExpiredTokenException": f"{NOT_ACCEPTED}: they have expired. Sign in again, or renew them",
 }
 # STS has no code of its own for a wrong clock: it is SignatureDoesNotMatch, with a message that begins so.
 WRONG_CLOCK = ("Signature expired", "Signature not yet current")
@@ -198,7 +235,8 @@ def retry_kind(error: ClientError | BotoCoreError) -> RetryKind | None:
 class Purpose(NamedTuple):
     """What a call was made for, as errors say it. ``what``: ``"for READ on 's3://b/k' (GetObject)"``.
 
-    ``call`` is the IAM action (``"s3:GetDataAccess"``), ``caller`` the masked access key id of whoever asks.
+    ``call`` is the IAM action (``"s3:GetDataAccess"``), ``caller`` the masked access key id of whoever asks,
+    ``described`` the same with where the credentials come from.
     """
 
     call: str
@@ -208,17 +246,20 @@ class Purpose(NamedTuple):
     target: str | None = None
     permission: str | None = None
     operation: str | None = None
+    described: str | None = None
 
     def failure(self, error: ClientError | BotoCoreError) -> AccessGrantsError:
         """Return our error for a call that failed, to be raised from ``error``."""
         if isinstance(error, ClientError):
-            code, message = one_line(_code(error) or "no code"), str(error.response.get("Error", {}).get("Message", ""))
+            code, message = one_line(_code(error) or NO_CODE), str(error.response.get("Error", {}).get("Message", ""))
             said = f"{self} failed with {code} ({_status(error) or 'no status'}): {one_line(message or 'no message')}"
             if code in CALLER:
                 code = "RequestTimeTooSkewed" if message.startswith(WRONG_CLOCK) else code
-                hint = HINTS.get(code, "AWS did not accept the caller's own credentials: sign in again or renew them")
+                hint = HINTS.get(code, f"{NOT_ACCEPTED}: sign in again or renew them")
                 return self._error(CallerCredentialsError, said, hint)
-            return self._error(ServiceFailure, said, HINTS.get(code, TRY_AGAIN))
+            # botocore makes the code of the status, or leaves it out, where the body is none of AWS's.
+            hint = NOT_AWS if code.isdigit() or code == NO_CODE else TRY_AGAIN
+            return self._error(ServiceFailure, said, HINTS.get(code, hint))
         if isinstance(error, WRONG_SETTING):
             return self._error(ConfigurationError, f"{self} could not be made: {one_line(error)}", None)
         if isinstance(error, UnreadableAnswer):
@@ -244,7 +285,7 @@ class Purpose(NamedTuple):
         )
 
     def __str__(self) -> str:
-        return f"{self.call} in {self.region} {self.what}, called as {self.caller},"
+        return f"{self.call} in {self.region} {self.what}, called as {self.described or self.caller},"
 
 
 def sentence(fragment: str | None) -> str:

@@ -28,7 +28,7 @@ from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..core.single_flight import SingleFlight
 from ..exceptions import ConfigurationError
-from .api_calls import NOBODY, PARSER_ERRORS, ApiCall, hook_internal_client, reply_of_error
+from .api_calls import NOBODY, PARSER_ERRORS, ApiCall, beginning_of, hook_internal_client, reply_of_error
 from .async_backend import Backend, running_backend
 from .caller import Caller
 from .client_hook import ClientHook
@@ -249,12 +249,12 @@ def _awaitable(credentials: Any) -> AioCredentials:
     return _AioCredentials(credentials.access_key, credentials.secret_key, credentials.token)
 
 
-async def _response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | None:
+async def _response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | str:
     """Make a call in this task; as :func:`.api_calls.response_of`."""
     try:
         response: Mapping[str, Any] = await getattr(client, call.method)(**call.parameters)
     except (BotoCoreError, ClientError):
         raise
-    except PARSER_ERRORS:
-        return None
+    except PARSER_ERRORS as error:
+        return beginning_of(error, client)
     return response

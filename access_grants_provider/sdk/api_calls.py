@@ -7,6 +7,7 @@ over from another call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from botocore.utils import parse_timestamp
 
 from ..core.config import AccessGrantsConfig
 from ..core.io_requests import (
+    NO_BUCKET,
     BucketRegion,
     CallerAccount,
     ControlCall,
@@ -40,6 +42,7 @@ __all__ = [
     "PARSER_ERRORS",
     "ApiCall",
     "api_call_for",
+    "beginning_of",
     "hook_internal_client",
     "read_timestamp",
     "reply_of",
@@ -55,6 +58,12 @@ NOBODY: dict[str, Any] = {"aws_access_key_id": "nobody", "aws_secret_access_key"
 # What botocore's parsers raise on an answer that is not AWS's: on what is no XML, on XML without the element they look
 # for (STS), on a time that is none. Some of its own errors are ValueErrors too, so those are let through first.
 PARSER_ERRORS = (ResponseParserError, KeyError, ValueError)
+
+
+# As botocore's error quotes it: after the beginning of a bytes literal.
+HTML = re.compile(r"b['\"](?:\\[nrt]|\s)*<(?:!doctype html|html)\b.*", re.IGNORECASE | re.DOTALL)
+TAG = re.compile(r"^b['\"]|['\"]$|<[^>]*>|\\[nrt]")
+MAX_QUOTED = 80
 
 
 class ApiCall(NamedTuple):
@@ -107,8 +116,8 @@ def _data_access_parameters(call: GetDataAccess, config: AccessGrantsConfig) -> 
     return wanted
 
 
-def response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | None:
-    """Make a call in this thread and return botocore's response, None for an answer that botocore can't parse.
+def response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | str:
+    """Make a call in this thread and return botocore's response; of an answer it can't parse what may be said of it.
 
     Raises ``ClientError`` and ``BotoCoreError``.
     """
@@ -116,19 +125,31 @@ def response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | None:
         response: Mapping[str, Any] = getattr(client, call.method)(**call.parameters)
     except (BotoCoreError, ClientError):
         raise
-    except PARSER_ERRORS:
-        return None
+    except PARSER_ERRORS as error:
+        return beginning_of(error, client)
     return response
 
 
-def reply_of(call: ControlCall, response: Mapping[str, Any] | None) -> Any:
+def beginning_of(error: Exception, client: Any) -> str:
+    """Return the first words of an HTML page, a proxy's say, that botocore could not parse; empty for anything else.
+
+    The error quotes the whole answer. Only a page that begins as HTML holds no credentials for certain.
+    """
+    page = HTML.search(str(error))
+    if page is None or "SecretAccessKey" in page[0]:
+        return ""
+    words = " ".join(TAG.sub(" ", page[0]).split())[:MAX_QUOTED]
+    return f": {client.meta.endpoint_url} answered with a web page that begins {words!r}"
+
+
+def reply_of(call: ControlCall, response: Mapping[str, Any] | str) -> Any:
     """Read a call's response; what the service left out comes out as None, for the core to judge.
 
-    None stands for an answer that botocore can't parse, and raises ``UnreadableAnswer``.
+    A text stands for an answer that botocore can't parse, and raises ``UnreadableAnswer``.
     """
-    if response is None:
+    if isinstance(response, str):
         # Raised out here, so that nothing leads to the parser's error: it quotes the answer, credentials and all.
-        raise UnreadableAnswer
+        raise UnreadableAnswer(response)
     if isinstance(call, CallerAccount):
         return response.get("Account")
     if isinstance(call, BucketRegion):
@@ -163,6 +184,8 @@ def reply_of_error(call: ControlCall, error: ClientError) -> Any:
     if isinstance(call, BucketRegion):
         region = _region_in(error.response)
         # A failure that tells nothing is worth another try.
+        if region is None and error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            return NO_BUCKET
         if region is not None or retry_kind(error) is None:
             return region
     raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -14,6 +15,23 @@ from .unpicklable_credentials import UnpicklableCredentials
 __all__ = ["Caller", "CallerTracker"]
 
 
+# By the ``method`` of botocore's credential providers.
+SOURCES = {
+    "env": "from the environment",
+    "shared-credentials-file": "from the credentials file",
+    "config-file": "from the config file",
+    "sso": "from an SSO login",
+    "login": "from aws login",
+    "assume-role": "of an assumed role",
+    "assume-role-with-web-identity": "of a role assumed with a web identity",
+    "custom-process": "from a credential_process",
+    "iam-role": "of the instance's role",
+    "container-role": "of the container's role",
+    "explicit": "given by the program",
+}
+WITHOUT_PROFILE = ("env", "iam-role", "container-role", "explicit")
+
+
 class Caller:
     """One set of frozen credentials and what is remembered for it.
 
@@ -23,12 +41,14 @@ class Caller:
 
     __slots__ = ("__weakref__", "_frozen", "credentials", "digest", "is_vended", "state", "states")
 
-    def __init__(self, frozen: FrozenCredentials, states: CallerStates, is_vended: bool = False) -> None:
+    def __init__(
+        self, frozen: FrozenCredentials, states: CallerStates, is_vended: bool = False, source: str = ""
+    ) -> None:
         self._frozen = frozen
         self.is_vended = is_vended
         self.states = states
         self.digest = states.digest(frozen)
-        self.state: CallerState = states.get_or_create(self.digest, masked_key(frozen.access_key))
+        self.state: CallerState = states.get_or_create(self.digest, masked_key(frozen.access_key), source)
         # From the environment it may be anything; STS is asked where it is no account.
         account_id = getattr(frozen, "account_id", None)
         if self.state.account_id is None and is_account(account_id):
@@ -53,8 +73,9 @@ class Caller:
 class CallerTracker:
     """Whoever one client signs as: one caller at a time, and the next when its credentials change."""
 
-    def __init__(self, is_vended_session: Callable[[str], bool]) -> None:
+    def __init__(self, is_vended_session: Callable[[str], bool], profile: str | None = None) -> None:
         self._is_vended_session = is_vended_session
+        self._profile = profile
         self._last: Caller | None = None
 
     def known(self, frozen: FrozenCredentials, states: CallerStates) -> Caller | None:
@@ -69,7 +90,7 @@ class CallerTracker:
         last = self._last
         # Only temporary credentials can be a grant's.
         is_vended = frozen.token is not None and self._is_vended_session(frozen.access_key)
-        caller = Caller(frozen, states, is_vended)
+        caller = Caller(frozen, states, is_vended, source_of(credentials, self._profile))
         if not isinstance(credentials, RefreshableCredentials):
             # The client may sign as somebody else with the next request, and then as this caller again.
             self._last = caller
@@ -79,6 +100,14 @@ class CallerTracker:
             if last is not None and last.states is states:
                 states.forget(last.digest)
         return caller
+
+
+def source_of(credentials: object, profile: str | None) -> str:
+    """Say for people where credentials come from: ``"from an SSO login, profile 'work'"``; empty if that is unknown."""
+    method = getattr(credentials, "method", None)
+    source = SOURCES.get(method, "") if isinstance(method, str) else ""
+    profile = profile or os.environ.get("AWS_PROFILE")
+    return f"{source}, profile {profile!r}" if source and profile and method not in WITHOUT_PROFILE else source
 
 
 def masked_key(access_key: str) -> str:

@@ -104,7 +104,7 @@ class ClientHook:
         self.request_signer: Any = private._request_signer
         self.shape = ClientShape.of(client)
         self.operations: Mapping[str, str] = client.meta.method_to_api_mapping
-        self._callers = CallerTracker(runtime.is_vended_session)
+        self._callers = CallerTracker(runtime.is_vended_session, runtime.profile)
         self._presigned = PresignedUrls(client)
         self._warned_of_endpoint = False
         self.loader: object = getattr(client, "_loader", None)
@@ -302,6 +302,7 @@ class ClientHook:
         runtime.counters.add["cache_hits" if hit else resolution.outcome]()
         runtime.report(settings, operation, access, region, resolution)
         if resolution.error is not None:
+            runtime.notices.refusal(resolution)
             raise resolution.error
 
     def _sign_with(
@@ -480,7 +481,7 @@ class ClientHook:
             runtime.report(settings, operation, access, region, implied(grant, folder))
         return grant
 
-    def _read(self, call: ControlCall, response: Mapping[str, Any] | None) -> Any:
+    def _read(self, call: ControlCall, response: Mapping[str, Any] | str) -> Any:
         """Read the response of a control call."""
         reply = reply_of(call, response)
         if isinstance(call, GetDataAccess):

@@ -23,7 +23,7 @@ from ..core.single_flight import SingleFlight
 from .api_calls import NOBODY, hook_internal_client, read_timestamp
 from .legacy_signer import honour_request_credentials
 
-__all__ = ["ClientShape", "InternalClients", "prepare_session", "profile_settings", "time_limit"]
+__all__ = ["ClientShape", "InternalClients", "prepare_session", "profile_place", "profile_settings", "time_limit"]
 
 AnySession = TypeVar("AnySession", bound=Session)
 
@@ -73,6 +73,12 @@ def profile_settings(profile: str | None) -> dict[str, Any]:
     except ProfileNotFound:
         return {}
     return settings
+
+
+def profile_place(profile: str | None) -> str:
+    """Name an AWS profile and the file it stands in, for errors: ``"the AWS profile 'work' (~/.aws/config)"``."""
+    name = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
+    return f"the AWS profile {name!r} ({os.environ.get('AWS_CONFIG_FILE') or '~/.aws/config'})"
 
 
 class _WithoutCredentials(logging.Filter):

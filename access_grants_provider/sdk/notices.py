@@ -48,6 +48,15 @@ class Notices:
                 LATER,
             )
 
+    def refusal(self, resolution: Resolution) -> None:
+        """Warn of the first refusal of each kind in a bucket: pandas and s3fs show the error as "Forbidden" alone."""
+        error, denial = resolution.error, resolution.denial
+        if error is None or denial is None:
+            return
+        bucket = "" if denial.wanted is None else denial.wanted[1].bucket
+        if self._is_first_of(bucket, ("refused", denial.kind)):
+            logger.warning("S3 Access Grants: %s was refused, as fallback is 'never'. %s", error.operation, error)
+
     def early_end(self, operation: str, stored: StoredCredentials, seconds: float, now: float) -> None:
         """Warn where what is presigned ends before it was asked to: with the grant's credentials."""
         if now + seconds <= stored.expires_at:
@@ -78,7 +87,7 @@ class Notices:
         text = "S3 Access Grants: S3 refused %s under the grant %r. %s. %s"
         logger.log(level, text, operation, str(stored.scope), hint, LATER)
 
-    def _is_first_of(self, bucket: str, kind: str) -> bool:
+    def _is_first_of(self, bucket: str, kind: object) -> bool:
         if len(self._warned) >= MAX_WARNED:
             self._warned = {}
         return _is_first(self._warned, (bucket, kind))

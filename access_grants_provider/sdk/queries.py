@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -133,4 +133,12 @@ def _access_for_query(
     try:
         return hook.required_access(context, name, signer.signature_version, signer, settings)
     except KeyError as error:
-        raise ConfigurationError(f"operation={operation!r} needs the parameter {error.args[0]!r}") from None
+        raise ConfigurationError(
+            f"operation={operation!r} needs the parameter {error.args[0]!r}",
+            hint=_same_but_for_case(error.args[0], params),
+        ) from None
+
+
+def _same_but_for_case(missing: str, params: Mapping[str, Any]) -> str | None:
+    near = [name for name in params if name.lower().replace("_", "") == missing.lower()]
+    return f"Write {missing}= in place of {near[0]}=" if near else None

@@ -274,7 +274,7 @@ def test_an_expired_caller_is_told_so(grants, register, alice):
     grants.grant(alice, "s3://data/*", "READ")
     _, s3 = client(grants, register, alice, account_id=grants.account_id)
     grants.expire(alice)
-    with pytest.raises(CallerCredentialsError, match=r"s3:GetDataAccess in us-east-1 .*Expired.*sign in again"):
+    with pytest.raises(CallerCredentialsError, match=r"s3:GetDataAccess in us-east-1 .*Expired.*Sign in again"):
         s3.get_object(Bucket="data", Key="own/x")
 
 

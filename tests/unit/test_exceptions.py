@@ -50,20 +50,24 @@ def test_the_tree_is_complete() -> None:
 def test_a_denial_is_a_403_of_s3(kind: type[AccessDenied]) -> None:
     with pytest.raises(ClientError) as caught:
         raise kind("no grant gives READ", operation="GetObject")
-    assert caught.value.response["Error"] == {"Code": "AccessDenied", "Message": "no grant gives READ"}
+    assert caught.value.response["Error"] == {
+        "Code": "AccessDenied", "Message": f"no grant gives READ [{kind.code}]"
+    }  # fmt: skip
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     assert caught.value.operation_name == "GetObject"
     assert "no grant gives READ" in str(caught.value)
     assert "GetObject" in str(caught.value)
 
 
-FACTS = {
+FACTS: dict[str, Any] = {
     "operation": "GetObject",
     "target": "s3://sales/x",
     "permission": "READ",
     "account_id": "444455556666",
     "region": "eu-west-1",
     "caller": "AKIA…WXYZ",
+    "grants": ("READ on s3://sales/emea/*",),
+    "code": "no-bucket",
 }
 
 
@@ -72,15 +76,22 @@ def test_every_error_carries_its_facts_and_what_to_do(kind: type[AccessGrantsErr
     error = kind("it broke", hint="Mend it", **FACTS)
     assert {name: getattr(error, name) for name in exceptions.FACTS} == FACTS
     assert (error.message, error.hint) == ("it broke", "Mend it")
-    assert str(error).endswith("it broke. Mend it")
+    assert str(error).endswith("it broke. Mend it [no-bucket]")
 
 
 @pytest.mark.parametrize("kind", TREE)
 def test_what_is_not_known_is_none(kind: type[AccessGrantsError]) -> None:
     error = kind("it broke", operation="GetObject")
-    assert [getattr(error, name) for name in exceptions.FACTS] == ["GetObject", None, None, None, None, None]
+    known = ["GetObject", None, None, None, None, None, (), kind.code]
+    assert [getattr(error, name) for name in exceptions.FACTS] == known
     assert error.hint is None
-    assert str(error).endswith("it broke")
+    assert str(error).endswith("it broke" if kind.code is None else f"it broke [{kind.code}]")
+
+
+def test_each_kind_has_a_code_but_the_root_and_what_explains_itself() -> None:
+    codes = {getattr(kind, "code") for kind in TREE} - {None}  # noqa: B009  the table says no more than type
+    assert len(codes) == len(TREE) - 2
+    assert AccessGrantsError.code is ConfigurationError.code is None
 
 
 @pytest.mark.parametrize("kind", TREE)

@@ -83,7 +83,10 @@ def test_instances_shared_with_the_caller_are_searched_from_its_own_account(
     ("kind", "said"),
     [
         ("no_grant", "No grant gives the caller (AKIA…WXYZ) READ on 's3://sales/emea/q3.csv'"),
-        ("no_instance", f"Account {OWNER} has no S3 Access Grants instance in {HERE}"),
+        (
+            "no_instance",
+            f"Account {OWNER} (account_id is set to it in the program) has no S3 Access Grants instance in {HERE}",
+        ),
         ("permission_missing", f"The caller (AKIA…WXYZ) may not call s3:GetDataAccess of account {OWNER} in {HERE}"),
     ],
 )
@@ -193,9 +196,11 @@ def test_an_account_is_twelve_digits(text: object) -> None:
     assert is_account("012345678901")
 
 
-def test_a_purpose_names_call_target_and_caller() -> None:
+def test_a_purpose_names_call_target_and_caller(state: CallerState) -> None:
     request = wanted("a b", "WRITE")._replace(target=GrantScope("sales", "a", True))
-    purpose = purpose_of(request, "s3:GetDataAccess", HERE, "AKIA…WXYZ")
+    state.described = f"{state.masked_key}, from the environment"
+    purpose = purpose_of(request, "s3:GetDataAccess", HERE, state)
     assert str(purpose) == (
-        "s3:GetDataAccess in eu-west-1 for WRITE on 's3://sales/a*' (PutObject), called as AKIA…WXYZ,"
+        "s3:GetDataAccess in eu-west-1 for WRITE on 's3://sales/a*' (PutObject), "
+        f"called as {state.masked_key}, from the environment,"
     )

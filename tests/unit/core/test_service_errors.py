@@ -149,8 +149,12 @@ def test_whatever_else_aws_says_is_a_failure(aws_error: Make, code: str, status:
 
 @pytest.mark.parametrize("words", ["Signature expired: 20261122T030000Z", "Signature not yet current: 2"])
 def test_a_wrong_clock_is_told_apart_where_sts_speaks_of_the_signature(aws_error: Make, words: str) -> None:
-    assert str(said(aws_error("SignatureDoesNotMatch", words, 403))).endswith("Set this machine's clock")
-    assert "sign in again" in str(said(aws_error("SignatureDoesNotMatch", "The request signature does not match", 403)))
+    assert str(said(aws_error("SignatureDoesNotMatch", words, 403))).endswith(
+        "Set this machine's clock [caller-credentials]"
+    )
+    assert "does not belong to this access key id" in str(
+        said(aws_error("SignatureDoesNotMatch", "The request signature does not match", 403))
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_every_failure_carries_its_facts(aws_error: Make) -> None:
         assert (ours.operation, ours.target, ours.permission) == ("GetObject", "s3://sales/x", "READ")
         assert (ours.region, ours.caller) == ("eu-west-1", "AKIA…WXYZ")
         assert str(ours).startswith(ours.message)
-        assert ours.hint is None or str(ours).endswith(ours.hint)
+        assert str(ours).endswith(f"{ours.hint} [{ours.code}]")
 
 
 def test_a_malformed_answer_says_what_is_wrong_with_it() -> None:
@@ -329,7 +333,7 @@ def test_each_kind_of_denial_has_an_error_and_an_advice(kind: Any) -> None:
     denial = Denial(kind, "No grant gives READ", 0, "444455556666", "eu-west-1")
     error = denied(denial, "GetObject", target="s3://sales/x", permission="READ", caller="AKIA…WXYZ")
     assert isinstance(error, AccessDenied)
-    assert str(error).endswith(f"No grant gives READ. {ADVICE[kind]}")
+    assert str(error).endswith(f"No grant gives READ. {ADVICE[kind]} [{kind.replace(' ', '-')}]")
     assert error.hint == ADVICE[kind]
     assert (error.account_id, error.region, error.operation) == ("444455556666", "eu-west-1", "GetObject")
     assert (error.target, error.permission, error.caller) == ("s3://sales/x", "READ", "AKIA…WXYZ")
