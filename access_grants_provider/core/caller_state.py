@@ -21,6 +21,7 @@ from .circuit_breaker import CircuitBreaker
 from .clock import Clock
 from .credential_cache import CredentialCache
 from .grant_hints import ListedGrant
+from .prefix_index import PrefixIndex
 from .scopes import GrantScope, Permission, Target, permits
 from .service_errors import Denial
 from .single_flight import SingleFlight
@@ -77,6 +78,9 @@ class FrozenCredentials(Protocol):
         """The session token of temporary credentials."""
 
 
+NOTHING: frozenset[Permission] = frozenset()
+
+
 class HeldGrant(NamedTuple):
     """A grant that a caller has, as listed or as vended; ``account_id`` and ``region`` are its instance's."""
 
@@ -86,11 +90,22 @@ class HeldGrant(NamedTuple):
     region: str
 
 
-class ListedGrants(NamedTuple):
+class ListedGrants:
     """The caller's grants in one bucket, of one instance; None where they could not be listed. ``until``: monotonic."""
 
-    grants: tuple[ListedGrant, ...] | None
-    until: float
+    __slots__ = ("_objects", "_prefixes", "grants", "until")
+
+    def __init__(self, grants: tuple[ListedGrant, ...] | None, until: float) -> None:
+        self.grants = grants
+        self.until = until
+        self._objects: dict[str, frozenset[Permission]] = {}
+        # With each prefix what the shorter ones give too: of 10,000 grants the answer takes as long as of ten.
+        self._prefixes: PrefixIndex[frozenset[Permission]] = PrefixIndex()
+        for permission, scope in sorted(grants or (), key=lambda grant: grant[1].key):
+            if scope.is_prefix:
+                self._prefixes.put(scope.key, (self._prefixes.longest(scope.key) or NOTHING) | {permission})
+            else:
+                self._objects[scope.key] = self._objects.get(scope.key, NOTHING) | {permission}
 
     def excludes(self, permission: Permission, target: Target) -> bool:
         """Tell whether none of the grants gives ``permission`` on ``target``.
@@ -100,10 +115,12 @@ class ListedGrants(NamedTuple):
         """
         if self.grants is None:
             return False
-        covering = [held for held, scope in self.grants if scope.covers(target)]
+        held = self._prefixes.longest(target.key) or NOTHING
+        if not target.is_prefix:
+            held |= self._objects.get(target.key, NOTHING)
         if permission == "READWRITE":
-            return "READWRITE" not in covering and not {"READ", "WRITE"} <= set(covering)
-        return not any(permits(held, permission) for held in covering)
+            return "READWRITE" not in held and not {"READ", "WRITE"} <= held
+        return not any(permits(one, permission) for one in held)
 
 
 class Owner(NamedTuple):

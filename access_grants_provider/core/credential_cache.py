@@ -11,13 +11,13 @@ clock.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from heapq import nsmallest
 from typing import Any
 
 from .clock import Clock
+from .prefix_index import PrefixIndex
 from .scopes import GrantScope, Permission, Target
 
 __all__ = ["ADVISORY_SECONDS", "ADVISORY_SHARE", "CredentialCache", "StoredCredentials"]
@@ -106,91 +106,6 @@ class StoredCredentials:
         return f"<StoredCredentials {self.permission} on {str(self.scope)!r} until {self.expires_at}>"
 
 
-class PrefixIndex:
-    """Credentials by prefix; finds the longest prefix of a key in a few steps, whatever their number.
-
-    The prefixes are kept in order. All prefixes of a key sort at or before it, and whatever lies between the
-    longest of them and the key starts with that prefix too; so the search looks at the nearest name before
-    the key and, where it is no prefix, goes on with what the two have in common.
-
-    ``_names`` only ever grows, and is exchanged as a whole: a search that has begun never meets an index that is gone.
-    It may hold names whose credentials were removed, and a name twice.
-    """
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-        self._stored: dict[str, StoredCredentials] = {}
-
-    def longest(self, key: str) -> StoredCredentials | None:
-        """Return the credentials of the longest stored prefix that ``key`` starts with."""
-        names = self._names
-        end = bisect_right(names, key)
-        while end:
-            name = names[end - 1]
-            if key.startswith(name):
-                stored = self._stored.get(name)
-                if stored is not None or not name:
-                    return stored
-                # Removed. Every shorter prefix of the key is one of this, too.
-                key = name[:-1]
-            else:
-                key = key[: _shared_length(key, name)]
-            end = bisect_right(names, key, 0, end - 1)
-        return None
-
-    def get(self, prefix: str) -> StoredCredentials | None:
-        """Return what is stored for exactly ``prefix``."""
-        return self._stored.get(prefix)
-
-    def put(self, prefix: str, stored: StoredCredentials) -> None:
-        """Store, in place of what was there."""
-        self._stored[prefix] = stored
-        # Whether the name is there, not whether something was stored: `keep` may have dropped that a moment ago.
-        names = self._names
-        at = bisect_left(names, prefix)
-        if at == len(names) or names[at] != prefix:
-            insort(names, prefix)
-
-    def remove(self, prefix: str) -> None:
-        """Forget a prefix. Its name goes with the next :meth:`keep`."""
-        self._stored.pop(prefix, None)
-
-    def keep(self, wanted: Callable[[StoredCredentials], bool]) -> None:
-        """Forget all but the wanted."""
-        for prefix in list(self._stored):
-            stored = self._stored.get(prefix)
-            if stored is not None and not wanted(stored):
-                self._stored.pop(prefix, None)
-        self._names = names = sorted(self._stored)
-        # What another thread stored meanwhile, and whose name it put into the old list: `put` stores first, so here it
-        # is seen.
-        present = set(names)
-        for prefix in list(self._stored):
-            if prefix not in present:
-                insort(names, prefix)
-
-    def __len__(self) -> int:
-        return len(self._stored)
-
-    def __iter__(self) -> Iterator[StoredCredentials]:
-        for prefix in list(self._stored):
-            stored = self._stored.get(prefix)
-            if stored is not None:
-                yield stored
-
-
-def _shared_length(left: str, right: str) -> int:
-    """Return how many leading characters two texts share, by halving: slices compare in C, characters don't."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left.startswith(right[low:middle], low):
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 class CredentialCache:
     """The vended credentials of one caller, about ``limit`` at most, least recently used out first."""
 
@@ -198,7 +113,7 @@ class CredentialCache:
         self._limit = limit
         self._clock = clock
         self._objects: dict[tuple[Permission, str, str], StoredCredentials] = {}
-        self._prefixes: dict[tuple[Permission, str], PrefixIndex] = {}
+        self._prefixes: dict[tuple[Permission, str], PrefixIndex[StoredCredentials]] = {}
         # What was added since the last sweep counts as new, whatever it replaced: exact only after a sweep.
         self._at_most = 0
         self._sweep_at = 0.0

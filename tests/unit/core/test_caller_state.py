@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from access_grants_provider.core import caller_state as module
 from access_grants_provider.core.caller_state import (
@@ -18,7 +20,7 @@ from access_grants_provider.core.caller_state import (
     Owner,
 )
 from access_grants_provider.core.credential_cache import StoredCredentials
-from access_grants_provider.core.scopes import GrantScope, Permission
+from access_grants_provider.core.scopes import PERMISSIONS, GrantScope, Permission
 from access_grants_provider.core.service_errors import Denial
 
 from .interruption import interrupted_at_every_step
@@ -249,6 +251,22 @@ def test_listed_grants_deny_what_lies_outside_all_of_them(
         assert repr(f"s3://sales/{key}") in found.reason
         assert state.masked_key in found.reason
     assert state.instance_denial(OWNER, HERE, permission, at(key), 300.0) is None
+
+
+KEYS = st.text("ab/", max_size=4)
+SCOPES = st.builds(GrantScope, st.just("sales"), KEYS, st.booleans())
+
+
+@given(st.lists(st.tuples(st.sampled_from(PERMISSIONS), SCOPES), max_size=8), st.sampled_from(PERMISSIONS), SCOPES)
+def test_what_a_list_excludes_is_what_no_grant_of_it_covers(
+    grants: list[tuple[Permission, GrantScope]], permission: Permission, target: GrantScope
+) -> None:
+    covering = {held for held, scope in grants if scope.covers(target)}
+    if permission == "READWRITE":
+        expected = "READWRITE" not in covering and not {"READ", "WRITE"} <= covering
+    else:
+        expected = covering.isdisjoint({permission, "READWRITE"})
+    assert ListedGrants(tuple(grants), 0.0).excludes(permission, target) is expected
 
 
 def test_a_list_speaks_for_its_own_instance_and_bucket_alone(state: CallerState) -> None:

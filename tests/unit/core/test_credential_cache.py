@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from access_grants_provider.core.credential_cache import CredentialCache, PrefixIndex, StoredCredentials
+from access_grants_provider.core.credential_cache import CredentialCache, StoredCredentials
+from access_grants_provider.core.prefix_index import PrefixIndex
 from access_grants_provider.core.scopes import GrantScope, Permission
 
 from .interruption import interrupted_at_every_step
@@ -292,7 +293,7 @@ def test_the_exact_record_is_found_by_scope_and_permission(cache: CredentialCach
 
 
 def test_a_longest_prefix_is_found_among_names_that_sort_between(make_stored: MakeStored) -> None:
-    index = PrefixIndex()
+    index: PrefixIndex[StoredCredentials] = PrefixIndex()
     for name in ["", "a", "a/", "a/b", "a/b!", "a/b/", "a/b/a", "a/b/b/z", "a/c", "b"]:
         index.put(name, make_stored("READ", f"s3://sales/{name}*"))
     found = {key: index.longest(key) for key in ("a/b/c", "a/b/a1", "a/b/b", "a/bb", "a0", "c", "")}
@@ -301,7 +302,7 @@ def test_a_longest_prefix_is_found_among_names_that_sort_between(make_stored: Ma
 
 
 def test_what_was_removed_is_not_found_and_a_shorter_prefix_is(make_stored: MakeStored) -> None:
-    index = PrefixIndex()
+    index: PrefixIndex[StoredCredentials] = PrefixIndex()
     for name in ("", "a/", "a/b/"):
         index.put(name, make_stored("READ", f"s3://sales/{name}*"))
     index.remove("a/b/")
@@ -321,7 +322,8 @@ def test_what_was_removed_is_not_found_and_a_shorter_prefix_is(make_stored: Make
 
 def test_what_is_stored_while_the_index_is_swept_is_found(make_stored: MakeStored) -> None:
     def begin() -> Any:
-        index, old, new = PrefixIndex(), make_stored("READ", "s3://sales/z*"), make_stored("READ", "s3://sales/a/*")
+        index: PrefixIndex[StoredCredentials] = PrefixIndex()
+        old, new = make_stored("READ", "s3://sales/z*"), make_stored("READ", "s3://sales/a/*")
         index.put("b/", make_stored("READ", "s3://sales/b/*"))
         index.put("z", old)
 
@@ -338,7 +340,8 @@ def test_what_is_stored_while_the_index_is_swept_is_found(make_stored: MakeStore
 
 def test_what_renews_swept_credentials_is_found_at_the_next_renewal_at_the_latest(make_stored: MakeStored) -> None:
     def begin() -> Any:
-        index, old, new, newer = PrefixIndex(), *(make_stored("READ", "s3://sales/a/*") for _ in range(3))
+        index: PrefixIndex[StoredCredentials] = PrefixIndex()
+        old, new, newer = (make_stored("READ", "s3://sales/a/*") for _ in range(3))
         index.put("a/", old)
 
         def check() -> None:
@@ -355,7 +358,7 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
     for change in ("put", "keep"):
 
         def begin(change: str = change) -> Any:
-            index = PrefixIndex()
+            index: PrefixIndex[StoredCredentials] = PrefixIndex()
             found: list[Any] = []
             for name in ("a", "a/b/", "a/c", "b"):
                 index.put(name, make_stored("READ", f"s3://sales/{name}*"))
@@ -416,7 +419,7 @@ def hasty_threads() -> Any:
 
 @pytest.mark.usefixtures("hasty_threads")
 def test_threads_that_store_sweep_and_search_at_once_lose_nothing(make_stored: MakeStored) -> None:
-    index = PrefixIndex()
+    index: PrefixIndex[StoredCredentials] = PrefixIndex()
     junk = {f"junk/{number}/": make_stored("READ", f"s3://sales/junk/{number}/*") for number in range(200)}
     good = {f"{worker}/{number}/": make_stored("READ", "s3://sales/*") for worker in range(4) for number in range(200)}
     unwanted = set(map(id, junk.values()))
