@@ -352,3 +352,26 @@ def test_the_settings_of_a_profile_are_read(tmp_path: Any, monkeypatch: pytest.M
     assert profile_settings(None) == {}
     monkeypatch.setenv("AWS_PROFILE", "jobs")
     assert profile_settings(None)["region"] == "eu-west-1"
+
+
+def test_an_internal_session_has_the_handlers_that_a_session_of_botocore_has_for_its_calls(session: Any) -> None:
+    """Whatever botocore registers for the calls made here, by name, is there, in the same order."""
+    clients = InternalClients(None)
+    whole, lean = botocore.session.Session(), clients._session()
+    called = {
+        "s3": ["HeadBucket"],
+        "sts": ["GetCallerIdentity"],
+        "s3-control": ["GetDataAccess", "GetAccessGrantsInstanceForPrefix", "ListCallerAccessGrants"],
+    }
+    for service, operations in called.items():
+        for event in ("before-parameter-build", "before-endpoint-resolution", "before-call", "request-created",
+                      "choose-signer", "before-sign", "before-parse", "needs-retry", "after-call",
+                      "creating-client-class", "provide-client-params"):  # fmt: skip
+            for operation in operations:
+                name = f"{event}.{service}.{operation}"
+                handlers = [one._emitter._handlers.prefix_search(name) for one in map(emitter_of, (whole, lean))]
+                assert list(handlers[0]) == list(handlers[1]), name
+
+
+def emitter_of(session: Any) -> Any:
+    return session.get_component("event_emitter")
