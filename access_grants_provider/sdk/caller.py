@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from botocore.credentials import RefreshableCredentials
@@ -12,7 +13,7 @@ from ..core.caller_state import CallerState, CallerStates, FrozenCredentials
 from ..core.get_data_access import is_account
 from .unpicklable_credentials import UnpicklableCredentials
 
-__all__ = ["Caller", "CallerTracker"]
+__all__ = ["Caller", "CallerTracker", "HandedOutKeys", "handed_out"]
 
 
 # By the ``method`` of botocore's credential providers.
@@ -32,11 +33,39 @@ SOURCES = {
 WITHOUT_PROFILE = ("env", "iam-role", "container-role", "explicit")
 
 
+# More are hardly in use at once: each lives an hour or so, and was asked for one by one.
+MAX_HANDED_OUT = 10_000
+
+
+class HandedOutKeys:
+    """The access key ids that ``provider.credentials()`` has handed out in this process, the latest 10,000.
+
+    A program may make a client with them. Like those that other processes hand out they have no grants of their own.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[str, None] = {}
+
+    def add(self, access_key: str) -> None:
+        """Remember one."""
+        self._keys[access_key] = None
+        if len(self._keys) > MAX_HANDED_OUT:
+            # Between the two steps another thread may add or drop one.
+            with suppress(StopIteration, RuntimeError):
+                self._keys.pop(next(iter(self._keys)), None)
+
+    def __contains__(self, access_key: str) -> bool:
+        return access_key in self._keys
+
+
+handed_out = HandedOutKeys()
+
+
 class Caller:
     """One set of frozen credentials and what is remembered for it.
 
-    ``is_vended``: the credentials are a grant's own, handed over by another process. No attribute is a secret in plain
-    sight: ``repr`` and ``vars`` show none, and it can't be pickled.
+    ``is_vended``: the credentials are a grant's own, handed out by this process or another. No attribute is a secret
+    in plain sight: ``repr`` and ``vars`` show none, and it can't be pickled.
     """
 
     __slots__ = ("__weakref__", "_frozen", "credentials", "digest", "is_vended", "state", "states")
@@ -89,7 +118,8 @@ class CallerTracker:
         """Return the caller that signs with ``frozen``, which was read off ``credentials`` just before ``latest``."""
         last = self._last
         # Only temporary credentials can be a grant's.
-        is_vended = frozen.token is not None and self._is_vended_session(frozen.access_key)
+        key = frozen.access_key
+        is_vended = frozen.token is not None and (key in handed_out or self._is_vended_session(key))
         caller = Caller(frozen, states, is_vended, source_of(credentials, self._profile))
         if not isinstance(credentials, RefreshableCredentials):
             # The client may sign as somebody else with the next request, and then as this caller again.

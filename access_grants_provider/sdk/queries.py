@@ -18,7 +18,7 @@ from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, denied
 from ..exceptions import ConfigurationError
-from .caller import Caller
+from .caller import Caller, handed_out
 from .client_hook import VENDED_SESSION, ClientHook, signing_region
 from .runtime import Settings
 
@@ -103,6 +103,7 @@ def check_askable(hook: ClientHook, settings: Settings, target: Target | None) -
 
 def _frozen(stored: StoredCredentials) -> VendedCredentials:
     keys = stored.credentials
+    handed_out.add(keys.access_key)
     return VendedCredentials(
         keys.access_key,
         keys.secret_key,

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import weakref
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -303,3 +304,18 @@ def test_many_differently_configured_clients_share_a_bounded_number_of_internal_
         clients[0].get_object(Bucket="data", Key="x")
     assert grants.s3_requests()[-1].signer == "grant"
     assert len(provider.runtime.clients._clients) == MAX_CLIENTS
+
+
+@pytest.mark.alice("READ s3://data/in/*", objects=["s3://data/in/x"])
+def test_a_client_made_with_handed_out_credentials_is_left_alone(grants, register, alice):
+    provider = register(grants.session(alice).client("s3"), fallback="never")
+    vended = provider.credentials("s3://data/in/", "READ")
+    keys = SimpleNamespace(
+        access_key_id=vended.access_key, secret_access_key=vended.secret_key, session_token=vended.token
+    )
+    s3 = grants.session(keys).client("s3")
+    other = register(s3, fallback="never")
+    grants.forget_requests()
+    assert s3.get_object(Bucket="data", Key="in/x")["Body"].read() == b"1"
+    assert grants.control_calls() == 0
+    assert other.stats().unsupported == 1
