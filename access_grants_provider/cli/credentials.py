@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
 
-__all__ = ["credential_variables", "credentials", "vend"]
+__all__ = ["credential_variables", "credentials", "renew", "vend"]
 
 # How much of their life stored credentials may have used up where they can't be renewed. It covers the time that a
 # vend takes, a clock that is some seconds off, and several commands of one script.
@@ -90,11 +90,10 @@ def vend(
         lifetime = _full_lifetime(connection.provider.config)
         min_lifetime = 0 if renewable else lifetime - USED_SECONDS
         try:
-            vended = connection.provider.credentials(uri, permission, min_lifetime=min_lifetime)
+            vended = renew(connection, uri, permission, min_lifetime)
         except AccessDenied:
             bucket_region(connection, uri)
             raise
-        _remember(vended)
     if vended.expiration.timestamp() < time.time() + min_lifetime:
         click.echo(
             f"The credentials expire at {_expiration(vended)}, not after {lifetime} seconds. The IAM role of the "
@@ -102,6 +101,16 @@ def vend(
             err=True,
         )
     return vended, connection
+
+
+def renew(connection: Connection, uri: str, permission: Any, min_lifetime: float) -> VendedCredentials:
+    """Return a grant's credentials that live for ``min_lifetime`` seconds from now, where such can be had.
+
+    Raises what ``AccessGrantsProvider.credentials`` raises.
+    """
+    vended = connection.provider.credentials(uri, permission, min_lifetime=min_lifetime)
+    _remember(vended)
+    return vended
 
 
 def _remember(vended: VendedCredentials) -> None:

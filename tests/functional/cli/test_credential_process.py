@@ -1,4 +1,7 @@
-"""A profile whose ``credential_process`` is this command: for boto3, and for an SDK in another language."""
+"""A profile whose ``credential_process`` is this command: for boto3, and for an SDK in another language.
+
+The latter under ``access-grants exec`` too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import boto3
 import pytest
 from botocore.exceptions import CredentialRetrievalError
 
-from .conftest import ROOT
+from .conftest import COMMAND, ROOT
 
 SCRIPT = Path(__file__).with_suffix("").with_name("credential_process.mjs")
 SDK = os.environ.get("SDK_FOR_JAVASCRIPT", "")
@@ -96,9 +99,10 @@ def test_boto3_shows_the_one_line_of_a_refusal(server, granted):
     not (Path(SDK) / "node_modules/@aws-sdk/client-s3").is_dir(),
     reason="SDK_FOR_JAVASCRIPT names no folder in which `npm install @aws-sdk/client-s3` was run",
 )
-def test_the_sdk_for_javascript_reads_through_the_grant_and_again_after_expiry(server, granted):
+@pytest.mark.parametrize("before", [(), (*COMMAND, "exec", "s3://data/in/", "--profile", "base", "--")])
+def test_the_sdk_for_javascript_reads_through_the_grant_and_again_after_expiry(server, granted, before):
     with subprocess.Popen(
-        ["node", str(SCRIPT), "data", "in/x"],
+        [*before, "node", str(SCRIPT), "data", "in/x"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

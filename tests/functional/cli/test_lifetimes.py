@@ -48,9 +48,9 @@ def test_a_shell_gets_credentials_that_live_as_long_as_was_asked_and_no_leftover
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere the command is a child process, and the rest is the same")
-def test_a_program_gets_credentials_that_live_as_long_as_was_asked_and_no_leftover(server, leave_on_disk, run):
+def test_a_program_gets_fixed_keys_that_live_as_long_as_was_asked_and_no_leftover(server, leave_on_disk, run):
     leave_on_disk("--duration", "43200")
-    done = run("exec", "s3://data/in/", "--duration", "43200", "--", sys.executable, "-c", SHOW)
+    done = run("exec", "s3://data/in/", "--static", "--duration", "43200", "--", sys.executable, "-c", SHOW)
     assert (done.returncode, done.stderr) == (0, "")
     assert 43200 - 70 < seconds_left(done.stdout) <= 43200
 
