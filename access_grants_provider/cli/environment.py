@@ -106,6 +106,8 @@ def endpoint_environment(
     ``endpoint`` holds the variables of the endpoint. ``config_file`` has no credentials in it: every SDK prefers those
     of a profile to an endpoint.
     """
+    from botocore.credentials import BotoProvider
+
     variables = {
         **endpoint,
         "AWS_CONFIG_FILE": str(config_file),
@@ -113,6 +115,9 @@ def endpoint_environment(
         # The SDK for Java would go on as the machine's own role where the endpoint has nothing to serve.
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+    # botocore asks the file of its predecessor before an endpoint. Others have no keys there, but settings of gsutil.
+    if BotoProvider(environ=inherited).load() is not None:
+        variables["BOTO_CONFIG"] = os.devnull
     # object_store sends requests to loopback through a proxy too, with the token in them.
     if any(name.upper() in ("ALL_PROXY", "HTTP_PROXY") for name in inherited):
         for name in {"NO_PROXY", "no_proxy"} & set(inherited) or {"NO_PROXY"}:

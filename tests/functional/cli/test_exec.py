@@ -130,6 +130,16 @@ def test_the_keys_of_a_default_profile_do_not_win_over_the_endpoint(server, alic
     assert [one.signer for one in server.s3_requests()] == ["grant"]
 
 
+@pytest.mark.fast_cases(1)
+@pytest.mark.parametrize("section", ["Credentials", "GSUtil"])
+def test_keys_in_the_file_of_boto_2_do_not_win_over_the_endpoint(tmp_path, section):
+    from access_grants_provider.cli.environment import endpoint_environment
+
+    (tmp_path / "boto").write_text(f"[{section}]\naws_access_key_id = x\naws_secret_access_key = x\n")
+    found = endpoint_environment({"BOTO_CONFIG": str(tmp_path / "boto")}, {}, Path("config"))
+    assert found.get("BOTO_CONFIG") == (os.devnull if section == "Credentials" else None)
+
+
 def test_the_command_keeps_the_other_settings_of_the_profile(tmp_path, monkeypatch):
     from botocore.session import Session
 
