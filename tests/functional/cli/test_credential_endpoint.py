@@ -136,10 +136,13 @@ def test_all_others_are_refused_with_a_document_and_nothing_is_written(endpoint,
     assert ask(endpoint).status == 200
 
 
-def test_of_two_hosts_none_is_believed(endpoint):
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_hosts_none_is_believed(endpoint, first):
+    hosts = ["attacker.example", f"127.0.0.1:{endpoint.port}"]
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=30)
-    connection.putrequest("GET", "/credentials")
-    connection.putheader("Host", "attacker.example")
+    connection.putrequest("GET", "/credentials", skip_host=True)
+    for host in hosts if first else reversed(hosts):
+        connection.putheader("Host", host)
     connection.putheader("Authorization", endpoint.variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"])
     connection.endheaders()
     assert connection.getresponse().status == 403

@@ -231,7 +231,7 @@ def test_where_access_grants_fails_the_command_is_told_so_and_the_user_once(serv
     assert "can't be renewed" in err
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.exhaustive
 @both_ways
 def test_the_command_inherits_open_files(server, alice, surroundings, tmp_path, way):
     (tmp_path / "input").write_text("read\n")
@@ -272,6 +272,31 @@ def test_a_signal_reaches_the_command_which_answers_it(server, alice, surroundin
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (9, "caught\n", "")
+
+
+def test_a_signal_that_comes_before_the_command_has_started_reaches_it_then():
+    from access_grants_provider.cli.interrupts import forwarded_signals
+
+    class Process:
+        def __init__(self) -> None:
+            self.sent: list[int] = []
+            self.send_signal = self.sent.append
+
+    before = signal.getsignal(signal.SIGUSR1)
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with forwarded_signals() as forward_to:
+            process = Process()
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert process.sent == []
+            forward_to(process)
+            os.kill(os.getpid(), signal.SIGTERM)
+            # What is ignored stays so, for the command too.
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert process.sent == [signal.SIGUSR1, signal.SIGTERM]
+        assert signal.getsignal(signal.SIGUSR1) == before
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
 
 
 ON_A_TERMINAL = """
@@ -333,7 +358,7 @@ def test_a_shell_reports_128_and_the_signal_that_ended_the_command(server, alice
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.exhaustive
 @both_ways
 def test_where_ctrl_c_ended_the_command_a_shell_sees_so_and_ends_its_loop(server, alice, run, way):
     done = run("exec", "s3://data/in/", *way, "--", "sh", "-c", "kill -INT $$")
