@@ -140,6 +140,12 @@ def test_keys_in_the_file_of_boto_2_do_not_win_over_the_endpoint(tmp_path, secti
     assert found.get("BOTO_CONFIG") == (os.devnull if section == "Credentials" else None)
 
 
+def test_where_the_endpoint_has_nothing_to_serve_the_machines_own_role_is_not_asked():
+    from access_grants_provider.cli.environment import endpoint_environment
+
+    assert endpoint_environment({}, {}, Path("config"))["AWS_EC2_METADATA_DISABLED"] == "true"
+
+
 def test_the_command_keeps_the_other_settings_of_the_profile(tmp_path, monkeypatch):
     from botocore.session import Session
 
