@@ -22,6 +22,7 @@ from access_grants_provider.exceptions import AccessGrantsError
 
 from .environment import LOOPBACK
 from .error_text import KNOWN, in_one_line
+from .interrupts import leave_signals_to_main_thread
 
 __all__ = ["CredentialEndpoint"]
 
@@ -149,12 +150,14 @@ class CredentialEndpoint:
             self._report(f"The credentials that end at {_time(self._held)} can't be renewed: {in_one_line(error)}")
 
     def _renew_ahead(self) -> None:
+        leave_signals_to_main_thread()
         # In short steps, because the wall clock goes on while the machine sleeps and this wait does not.
         while not self._ended.wait(max(0.1, min(RETRY_SECONDS, self._renew_at - self._clock()))):
             if self._clock() >= self._renew_at:
                 self.renew()
 
     def _accept_connections(self) -> None:
+        leave_signals_to_main_thread()
         while not self._ended.is_set():
             self._server.handle_request()
 

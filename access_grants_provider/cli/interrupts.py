@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["INTERRUPTED", "deferred_interrupt", "exit_on_interrupt", "forwarded_signals"]
+__all__ = [
+    "INTERRUPTED",
+    "deferred_interrupt",
+    "exit_on_interrupt",
+    "forwarded_signals",
+    "leave_signals_to_main_thread",
+]
 
 # The exit code a shell reports for a program that SIGINT ended.
 INTERRUPTED = 130
@@ -97,6 +103,16 @@ def forwarded_signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     finally:
         for number in changed:
             signal.signal(number, before[number])
+
+
+def leave_signals_to_main_thread() -> None:
+    """Have the system deliver no signal that is forwarded to the calling thread, nor to the threads it starts.
+
+    Python runs handlers in the main thread, which does not wake up for a signal that another thread was given. After
+    Ctrl-Z and fg the system gives pending signals to any thread.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
 
 
 def _terminal_sent(number: int) -> bool:
