@@ -18,7 +18,9 @@ _LETTERS = string.ascii_uppercase + "234567"
 class Identity:
     """A principal that signs requests: an IAM user, or a session of a role.
 
-    `name` is the plain name it was made with; `session_token` is None for users.
+    `name` is the name of the user or the role; `session_token` is None for users. `role_arn` is the role that a session
+    was assumed with, where its path is not known from the session's own ARN, and `unique_id` the `UserId` that moto
+    gave.
     """
 
     name: str
@@ -27,10 +29,14 @@ class Identity:
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(repr=False)
     arn: str
+    role_arn: str | None = None
+    unique_id: str | None = None
 
     @property
     def user_id(self) -> str:
         """The `UserId` STS reports: a user's is stable, a session's carries the session's name."""
+        if self.unique_id is not None:
+            return self.unique_id
         stem = (self.name.upper() + "LOCALIDENTITY")[:16]
         return f"AIDA{stem}" if ":user/" in self.arn else f"AROA{stem}:session"
 
@@ -39,6 +45,8 @@ class Identity:
         """The ARNs by which a grant may name this identity: its own, and for a session its role's too."""
         if ":assumed-role/" not in self.arn:
             return (self.arn,)
+        if self.role_arn is not None:
+            return (self.arn, self.role_arn)
         role = self.arn.partition(":assumed-role/")[2].partition("/")[0]
         return (self.arn, f"arn:aws:iam::{self.account_id}:role/{role}")
 
@@ -75,10 +83,14 @@ class Credential:
 
 
 class IdentityStore:
-    """All identities and access keys. Safe to use from several threads."""
+    """All identities and access keys. Safe to use from several threads.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    `find_in_moto` knows the access keys that programs got from moto's IAM and STS.
+    """
+
+    def __init__(self, clock: Callable[[], float], find_in_moto: Callable[[str], Credential | None]) -> None:
         self._clock = clock
+        self._find_in_moto = find_in_moto
         self._lock = RLock()
         self._credentials: dict[str, Credential] = {}
         self._current: dict[tuple[str, str, bool], Identity] = {}
@@ -86,7 +98,8 @@ class IdentityStore:
     def find(self, access_key_id: str) -> Credential | None:
         """The access key of this id."""
         with self._lock:
-            return self._credentials.get(access_key_id)
+            known = self._credentials.get(access_key_id)
+        return known if known is not None else self._find_in_moto(access_key_id)
 
     def key_of(self, identity: Identity) -> Credential:
         """The access key an identity signs with."""

@@ -132,11 +132,18 @@ class _Interceptor:
         request = Request(prepared.method, parts.scheme, host, parts.path or "/", parts.query, headers, body)
         response = self._access_grants.handle(request)
         if response is None:
-            return self._pass_on(_rewound(prepared, body))
+            return self._pass_on(_of_account(_rewound(prepared, body), self._access_grants.account_of(request)))
         if response.broken in _ERRORS:
             raise _ERRORS[response.broken](endpoint_url=prepared.url)
         end = len(response.body) // 2 if response.broken == "cut off" else None
         return response.status, response.headers, response.body[:end]
+
+
+def _of_account(prepared: AWSPreparedRequest, account_id: str | None) -> AWSPreparedRequest:
+    # moto looks for the account there. The request goes no further than to moto.
+    if account_id is not None:
+        prepared.headers["x-moto-account-id"] = account_id
+    return prepared
 
 
 def _rewound(prepared: AWSPreparedRequest, body: bytes) -> AWSPreparedRequest:

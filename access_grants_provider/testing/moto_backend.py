@@ -76,7 +76,7 @@ class MotoBackend:
         for name, value in headers.items():
             carried[name] = value
         prepared = AWSPreparedRequest(method=method, url=url, headers=carried, body=body, stream_output=False)
-        with self._selected():
+        with self.selected():
             # The class's own method: `mock_access_grants` replaces the instance's by one that leads back here.
             answer: Any = BotocoreStubber.process_request(botocore_stubber, prepared)
         if answer is None:
@@ -84,6 +84,19 @@ class MotoBackend:
         status, answered, content = answer
         content = content.encode() if isinstance(content, str) else bytes(content)
         return Response(int(status), {str(name): str(value) for name, value in dict(answered).items()}, content)
+
+    @contextmanager
+    def selected(self) -> Iterator[None]:
+        """Within, moto's own code sees what it keeps for this service."""
+        token = _selected_state.set(self._state)
+        try:
+            yield
+        finally:
+            _selected_state.reset(token)
+
+    def accounts(self, backends: BackendDict[Any]) -> list[AccountSpecificBackend[Any]]:
+        """What moto keeps of one of its own services (IAM, STS), account by account."""
+        return list(backends.values()) if self._state is None else self._state.accounts(backends)
 
     def reset(self) -> None:
         """Forget every bucket and all else moto holds for this service."""
@@ -94,20 +107,12 @@ class MotoBackend:
             self._state.reset()
 
     def _stored_bucket(self, name: str) -> Any:
-        with self._selected():
+        with self.selected():
             owner = s3_backends.bucket_accounts.get(name)
             if owner is None:
                 return None
             partition, account_id = owner
             return s3_backends[account_id][partition].buckets.get(name)
-
-    @contextmanager
-    def _selected(self) -> Iterator[None]:
-        token = _selected_state.set(self._state)
-        try:
-            yield
-        finally:
-            _selected_state.reset(token)
 
 
 class _PrivateState:
@@ -132,6 +137,11 @@ class _PrivateState:
                     shared._additional_regions,
                 )
             return self._accounts[key]
+
+    def accounts(self, shared: BackendDict[Any]) -> list[AccountSpecificBackend[Any]]:
+        """This service's counterparts of all that `shared` holds."""
+        with self._lock:
+            return [kept for (name, _), kept in self._accounts.items() if name == shared.service_name]
 
     def add(self, model: Any) -> None:
         """Remember an object of moto's, if it has a file that is to be closed."""
@@ -179,7 +189,7 @@ class _BucketAccounts:
 
 
 # moto's code reaches its state through globals that many of its modules have imported by name, so the look-up in them
-# is what can be redirected. Outside `_selected()` everything stays moto's own.
+# is what can be redirected. Outside `selected()` everything stays moto's own.
 setattr(BackendDict, "__getitem__", _account)  # noqa: B010
 setattr(BaseModel, "__new__", _make_model)  # noqa: B010
 setattr(S3BackendDict, "bucket_accounts", _BucketAccounts())  # noqa: B010

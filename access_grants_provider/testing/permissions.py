@@ -65,27 +65,27 @@ class Permissions:
         self._permitted: set[tuple[str, str]] = set()
         self._admins: set[str] = set()
 
-    def make_admin(self, identity: Identity) -> None:
-        """Let this identity do everything in its account."""
+    def make_admin(self, arn: str) -> None:
+        """Let the user or role of this ARN do everything in its account."""
         with self._lock:
-            self._admins.add(identity.arn)
+            self._admins.add(arn)
 
-    def allow(self, identity: Identity, scope: Scope, permission: str) -> None:
-        """S3 data permission of the identity's own."""
+    def allow(self, arn: str, scope: Scope, permission: str) -> None:
+        """S3 data permission of the user's or role's own."""
         with self._lock:
-            self._allowances.append(_Allowance(identity.arn, scope, permission))
+            self._allowances.append(_Allowance(arn, scope, permission))
 
-    def forbid(self, identity: Identity, action: str) -> None:
+    def forbid(self, arn: str, action: str) -> None:
         """Take one action away."""
         with self._lock:
-            self._forbidden.add((identity.arn, action))
-            self._permitted.discard((identity.arn, action))
+            self._forbidden.add((arn, action))
+            self._permitted.discard((arn, action))
 
-    def permit(self, identity: Identity, action: str) -> None:
+    def permit(self, arn: str, action: str) -> None:
         """Give one action (back), on every resource."""
         with self._lock:
-            self._permitted.add((identity.arn, action))
-            self._forbidden.discard((identity.arn, action))
+            self._permitted.add((arn, action))
+            self._forbidden.discard((arn, action))
 
     def check_api(self, credential: Credential, action: str, resource: str) -> None:
         """Raise Refusal unless this key may call an operation of S3 Control or STS."""
@@ -95,9 +95,8 @@ class Permissions:
                 raise access_denied(credential.arn, action, resource, "session")
             return
         with self._lock:
-            entry = (identity.arn, action)
-            usual = action in API_ACTIONS or identity.arn in self._admins or entry in self._permitted
-            allowed = usual and entry not in self._forbidden
+            usual = action in API_ACTIONS or self._is_admin(identity) or _names(self._permitted, identity, action)
+            allowed = usual and not _names(self._forbidden, identity, action)
         if not allowed:
             raise access_denied(identity.arn, action, resource, "identity-based")
 
@@ -124,14 +123,21 @@ class Permissions:
 
     def _identity_may(self, identity: Identity, need: Need, owner: str | None) -> bool:
         with self._lock:
-            if (identity.arn, need.action) in self._forbidden:
+            if _names(self._forbidden, identity, need.action):
                 return False
-            if identity.arn in self._admins and owner in (None, identity.account_id):
+            if self._is_admin(identity) and owner in (None, identity.account_id):
                 return True
-            if (identity.arn, need.action) in self._permitted:
+            if _names(self._permitted, identity, need.action):
                 return True
-            allowances = [entry for entry in self._allowances if entry.arn == identity.arn]
+            allowances = [entry for entry in self._allowances if entry.arn in identity.grantees]
         return any(_covers(entry.scope, entry.permission, need) for entry in allowances)
+
+    def _is_admin(self, identity: Identity) -> bool:
+        return any(arn in self._admins for arn in identity.grantees)
+
+
+def _names(entries: set[tuple[str, str]], identity: Identity, action: str) -> bool:
+    return any((arn, action) in entries for arn in identity.grantees)
 
 
 def _covers(scope: Scope, permission: str, need: Need) -> bool:

@@ -12,13 +12,14 @@ import boto3
 from .administration import Parameters
 from .clients import make_client, make_session
 from .controls import Controls
-from .dispatch import Dispatcher
+from .dispatch import Dispatcher, claim_of
 from .errors import Refusal
 from .grants_api import CALLER_ACTIONS, AccessGrantsApi, InstanceLookup
 from .grants_state import Instance
 from .http_messages import Request, Response
 from .identities import Identity, IdentityStore
 from .moto_backend import MotoBackend
+from .moto_keys import MotoKeys
 from .permissions import ACTIONS, Permissions
 from .scopes import parse_scope
 
@@ -47,9 +48,9 @@ class LocalAccessGrants(Controls):
         self.account_id = account_id
         self.region = region
         self._clock = clock
-        self._identities = IdentityStore(clock)
-        self._permissions = Permissions()
         self._moto = self._make_backend()
+        self._identities = IdentityStore(clock, MotoKeys(self._moto).find)
+        self._permissions = Permissions()
         self._api = AccessGrantsApi(self._identities, self._permissions, clock, self._moto.find_bucket)
         self.find_instance_by = find_instance_by
         self._dispatcher = Dispatcher(
@@ -60,6 +61,12 @@ class LocalAccessGrants(Controls):
     def handle(self, request: Request) -> Response | None:
         """Answer a request; None if it is neither for S3 nor for what this service knows of S3 Control and STS."""
         return self._dispatcher.handle(request)
+
+    def account_of(self, request: Request) -> str | None:
+        """The account of the key that a request names; moto takes the request for that account's."""
+        claim = claim_of(request)
+        credential = None if claim is None else self._identities.find(claim.access_key_id)
+        return None if credential is None else credential.principal.account_id
 
     def session(self, identity: Identity | None = None) -> boto3.Session:
         """A boto3 session that signs as this identity, by default the admin."""
@@ -82,7 +89,7 @@ class LocalAccessGrants(Controls):
     def admin_of(self, account_id: str) -> Identity:
         """An identity that may do everything in this account."""
         admin = self._identities.get_or_create("admin", account_id, session=False)
-        self._permissions.make_admin(admin)
+        self._permissions.make_admin(admin.arn)
         return admin
 
     def accept_keys(self, access_key_id: str, secret_access_key: str) -> None:
@@ -97,17 +104,21 @@ class LocalAccessGrants(Controls):
         """From now on requests signed with these keys get ExpiredToken."""
         self._identities.expire(identity)
 
-    def allow(self, identity: Identity, scope: str, permission: str) -> None:
-        """Give the identity READ, WRITE or READWRITE on `s3://bucket/prefix*` or an object, without any grant."""
-        self._permissions.allow(identity, parse_scope(scope), _permission(permission))
+    def allow(self, identity: Identity | str, scope: str, permission: str) -> None:
+        """Give the identity READ, WRITE or READWRITE on `s3://bucket/prefix*` or an object, without any grant.
 
-    def forbid(self, identity: Identity, action: str) -> None:
+        `identity` may be the ARN of a user or role of moto's IAM here, as in `forbid` and `permit`. A role's counts for
+        all its sessions.
+        """
+        self._permissions.allow(_arn(identity), parse_scope(scope), _permission(permission))
+
+    def forbid(self, identity: Identity | str, action: str) -> None:
         """Take the permission for an action (`"s3:GetDataAccess"`) away."""
-        self._permissions.forbid(identity, action)
+        self._permissions.forbid(_arn(identity), action)
 
-    def permit(self, identity: Identity, action: str) -> None:
+    def permit(self, identity: Identity | str, action: str) -> None:
         """Give the permission for an action (back), on every resource."""
-        self._permissions.permit(identity, action)
+        self._permissions.permit(_arn(identity), action)
 
     # Instances, buckets, locations and grants
 
@@ -297,6 +308,10 @@ class LocalAccessGrants(Controls):
         if response.status >= 300:
             raise ValueError(f"moto answered {response.status}: {response.body.decode(errors='replace')}")
         return response
+
+
+def _arn(identity: Identity | str) -> str:
+    return identity if isinstance(identity, str) else identity.arn
 
 
 def _permission(text: str) -> str:
