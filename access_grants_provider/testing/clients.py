@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -10,9 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 import boto3
 import botocore.session
 from botocore.awsrequest import AWSPreparedRequest
+from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader, create_loader
 
 from .identities import Identity
+
+_ACCOUNT_AND_ADDRESS = re.compile(r"\d{12}\.((?:\d+\.\d+\.\d+\.\d+|localhost)(:\d+)?)")
 
 
 def make_session(identity: Identity, region: str) -> boto3.Session:
@@ -34,10 +38,7 @@ def make_client(session: boto3.Session, service: str, endpoint_url: str | None, 
     if endpoint_url is not None:
         kwargs.setdefault("endpoint_url", endpoint_url)
     create: Callable[..., Any] = session.client
-    client = create(service, **kwargs)
-    if endpoint_url is not None and service == "s3control":
-        client.meta.events.register("before-send.s3-control", _Readdress(endpoint_url))
-    return client
+    return create(service, **kwargs)
 
 
 @cache
@@ -45,17 +46,19 @@ def _loader(data_path: str | None) -> Loader:
     return create_loader(data_path)
 
 
-class _Readdress:
-    """Sends a request to the server, keeping the Host it was signed for.
+def _readdress(request: AWSPreparedRequest, **kwargs: Any) -> None:
+    """Send what is for `{AccountId}.127.0.0.1` to 127.0.0.1, with the Host it was signed for.
 
-    botocore puts the account id before the host, and `123456789012.127.0.0.1` does not resolve.
+    botocore puts the account's id before every S3 Control host. No address has a fifth number, and `*.localhost` is
+    this machine, so this takes no request away from another service.
     """
-
-    def __init__(self, endpoint_url: str) -> None:
-        self._netloc = urlsplit(endpoint_url).netloc
-
-    def __call__(self, request: AWSPreparedRequest, **kwargs: Any) -> None:
-        parts = urlsplit(request.url)
+    parts = urlsplit(request.url)
+    found = _ACCOUNT_AND_ADDRESS.fullmatch(parts.netloc)
+    if found is not None:
         if "Host" not in request.headers:
             request.headers["Host"] = parts.netloc
-        request.url = urlunsplit(parts._replace(netloc=self._netloc))
+        request.url = urlunsplit(parts._replace(netloc=found[1]))
+
+
+# For every session of this process that is made from now on: so moto installs its own handler too.
+BUILTIN_HANDLERS.append(("before-send.s3-control", _readdress))

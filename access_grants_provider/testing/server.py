@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from .dispatch import claim_of, service_of
 from .grants_api import InstanceLookup
@@ -15,6 +17,9 @@ from .http_server import HttpServer
 from .identities import Identity
 from .moto_backend import MotoBackend
 from .service import DEFAULT_ACCOUNT, LocalAccessGrants
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class AccessGrantsServer(LocalAccessGrants):
@@ -47,7 +52,17 @@ class AccessGrantsServer(LocalAccessGrants):
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}"
 
-    def start(self) -> AccessGrantsServer:
+    @property
+    def s3control_url(self) -> str:
+        """The endpoint of S3 Control for SDKs of other processes: `http://access-grants.invalid:port`.
+
+        An SDK puts the account's id before the host of this endpoint, and may not do so with an address. The name
+        resolves nowhere, so the SDK's HTTP client has to send these requests to `url`, as to a proxy or by its look-up
+        of names. boto3 in the process of the server needs neither, and takes `url` for S3 Control too.
+        """
+        return f"http://{LOCAL_DOMAIN}:{urlsplit(self.url).port}"
+
+    def start(self) -> Self:
         """Begin to serve."""
         if self._server is not None:
             raise RuntimeError("The server is running already")
@@ -86,7 +101,7 @@ class AccessGrantsServer(LocalAccessGrants):
                 host, port = closed.server_address[:2]
                 self._listen((str(host), port))
 
-    def __enter__(self) -> AccessGrantsServer:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -108,8 +123,8 @@ class AccessGrantsServer(LocalAccessGrants):
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
             "S3_ACCESS_GRANTS_ENDPOINT_URL": self.url,
-            # botocore puts the account id before this host. A name that does not resolve goes to the proxy.
-            "AWS_ENDPOINT_URL_S3_CONTROL": f"http://{LOCAL_DOMAIN}",
+            # SDKs put the account id before this host. A name that does not resolve goes to the proxy.
+            "AWS_ENDPOINT_URL_S3_CONTROL": self.s3control_url,
             "HTTP_PROXY": self.url,
             "http_proxy": self.url,
             "NO_PROXY": "127.0.0.1,localhost",
@@ -152,5 +167,8 @@ class AccessGrantsServer(LocalAccessGrants):
         query = f"?{request.query}" if request.query else ""
         headers = {name: value for name, value in request.headers.items() if name != "transfer-encoding"}
         headers.update({"host": host, "content-length": str(len(request.body))})
+        account_id = self.account_of(request)
+        if account_id is not None:
+            headers["x-moto-account-id"] = account_id
         answer = self._moto.send(request.method, f"https://{host}{request.path}{query}", headers, request.body)
         return answer or Response(404, {"Content-Type": "text/plain"}, b"Nothing here knows this address.\n")
