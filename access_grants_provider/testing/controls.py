@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .errors import Refusal
 from .faults import Broken, Faults, Hold, Tamper
 from .http_messages import Response
+from .rate_limits import RateLimit
 from .records import RecordedRequest, Recorder
 
 
 class Controls:
     """The records and the faults of a local service, in plain words."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._faults = Faults()
         self._recorder = Recorder()
 
@@ -91,6 +95,13 @@ class Controls:
         """Hold the requests of an operation until released: `with grants.hold("GetDataAccess") as held: …`."""
         return self._faults.hold(operation)
 
+    def rate_limit(self, operation: str, per_second: float) -> None:
+        """Answer at most so many requests of an operation in a second, by the service's clock, until `heal()`.
+
+        A request over the limit gets SlowDown, and from STS Throttling. As many as a second admits may come at once.
+        """
+        self._faults.limit(operation, RateLimit(per_second, self._clock))
+
     def heal(self, operation: str | None = None) -> None:
-        """End the faults and holds of one operation, or all."""
+        """End the faults, the holds and the limit of one operation, or all."""
         self._faults.heal(operation)

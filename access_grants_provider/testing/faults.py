@@ -1,4 +1,4 @@
-"""Faults on demand: failures, delays, altered answers, broken connections, and held requests."""
+"""Faults on demand: failures, delays, altered answers, broken connections, held requests, and limits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import Refusal
 from .http_messages import Breakage, Response
+from .rate_limits import RateLimit, throttled
 
 Tamper = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -82,6 +83,7 @@ class Faults:
         self._lock = Condition()
         self._faults: list[_Fault] = []
         self._holds: list[Hold] = []
+        self._limits: dict[str, RateLimit] = {}
 
     def add(self, operation: str, effect: Effect, times: int | None) -> None:
         """Apply `effect` to the next `times` requests: an error, an answer, an alteration, seconds, a breakage.
@@ -92,6 +94,11 @@ class Faults:
             raise ValueError(f"times is a positive number or None, not {times}")
         with self._lock:
             self._faults.append(_Fault(operation, times, effect))
+
+    def limit(self, operation: str, limit: RateLimit) -> None:
+        """Refuse requests of this operation that are over the limit; it replaces an earlier one."""
+        with self._lock:
+            self._limits[operation] = limit
 
     def hold(self, operation: str) -> Hold:
         """Hold the requests of this operation."""
@@ -106,6 +113,7 @@ class Faults:
             ended = [hold for hold in self._holds if operation in (None, hold.operation)]
             self._holds = [hold for hold in self._holds if hold not in ended]
             self._faults = [fault for fault in self._faults if operation not in (None, fault.operation)]
+            self._limits = {name: limit for name, limit in self._limits.items() if operation not in (None, name)}
         for hold in ended:
             hold.release()
 
@@ -113,6 +121,9 @@ class Faults:
         """Apply the faults that come before the request is carried out: wait, and return or raise their answer."""
         with self._lock:
             holds = [hold for hold in self._holds if hold.operation == operation]
+            limit = self._limits.get(operation)
+        if limit is not None and not limit.admits():
+            raise throttled(operation)
         for hold in holds:
             hold.block()
         delay = self._take(operation, lambda effect: isinstance(effect, float))

@@ -44,10 +44,9 @@ class LocalAccessGrants(Controls):
         *,
         find_instance_by: InstanceLookup = "account",
     ) -> None:
-        super().__init__()
+        super().__init__(clock)
         self.account_id = account_id
         self.region = region
-        self._clock = clock
         self._moto = self._make_backend()
         self._identities = IdentityStore(clock, MotoKeys(self._moto).find)
         self._permissions = Permissions()

@@ -19,6 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from access_grants_provider.testing import AccessGrantsServer
+from access_grants_provider.testing.rate_limits import RateLimit
 
 pytestmark = pytest.mark.alice("READ s3://sales/*", objects={"s3://sales/x": b"x"})
 
@@ -316,3 +317,44 @@ def test_nothing_secret_is_shown(either: Any, alice: Any, vend: Any) -> None:
     assert session.session_token not in repr(session)
     for record in either.requests:
         assert alice.secret_access_key not in repr(record)
+
+
+class TestRateLimits:
+    def test_what_is_over_the_limit_is_refused_until_time_has_passed(
+        self, either: Any, ask: Any, clock: Any, refused: Any
+    ) -> None:
+        # So low that the time the test takes admits no second request.
+        either.rate_limit("GetDataAccess", per_second=1 / 400)
+        ask()
+        with refused("SlowDown", "Please reduce your request rate."):
+            ask()
+        record = either.requests[-1]
+        assert (record.operation, record.status, record.error_code) == ("GetDataAccess", 503, "SlowDown")
+        either.client("s3control").list_caller_access_grants(AccountId=ACCOUNT)
+        clock.forward(300)
+        with refused("SlowDown"):
+            ask()
+        clock.forward(300)
+        ask()
+        either.heal("GetDataAccess")
+        ask()
+
+    def test_as_many_as_a_second_admits_may_come_at_once(self) -> None:
+        moment = 1_000.0
+        limit = RateLimit(2, lambda: moment)
+        assert [limit.admits() for _ in range(3)] == [True, True, False]
+        moment += 0.5
+        assert [limit.admits() for _ in range(2)] == [True, False]
+        moment += 10
+        assert [limit.admits() for _ in range(3)] == [True, True, False]
+
+    def test_sts_has_its_own_words(self, grants: Any, refused: Any) -> None:
+        grants.rate_limit("GetCallerIdentity", per_second=0.001)
+        sts = grants.client("sts", config=ONCE)
+        sts.get_caller_identity()
+        with refused("Throttling", "Rate exceeded"):
+            sts.get_caller_identity()
+
+    def test_no_request_at_all_is_no_limit(self, grants: Any) -> None:
+        with pytest.raises(ValueError, match="per_second is a positive number, not 0"):
+            grants.rate_limit("GetDataAccess", per_second=0)
