@@ -16,7 +16,7 @@ from botocore.loaders import Loader, create_loader
 
 from .identities import Identity
 
-_ACCOUNT_AND_ADDRESS = re.compile(r"\d{12}\.((?:\d+\.\d+\.\d+\.\d+|localhost)(:\d+)?)")
+_ACCOUNT_AND_ADDRESS = re.compile(r"\d{12}\.(?:account@)?((?:\d+\.\d+\.\d+\.\d+|localhost)(:\d+)?)")
 
 
 def make_session(identity: Identity, region: str) -> boto3.Session:
@@ -56,7 +56,7 @@ def _readdress(request: AWSPreparedRequest, **kwargs: Any) -> None:
     found = _ACCOUNT_AND_ADDRESS.fullmatch(parts.netloc)
     if found is not None:
         if "Host" not in request.headers:
-            request.headers["Host"] = parts.netloc
+            request.headers["Host"] = parts.netloc.rpartition("@")[2]
         request.url = urlunsplit(parts._replace(netloc=found[1]))
 
 

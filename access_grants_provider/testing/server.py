@@ -54,13 +54,15 @@ class AccessGrantsServer(LocalAccessGrants):
 
     @property
     def s3control_url(self) -> str:
-        """The endpoint of S3 Control for SDKs of other processes: `http://access-grants.invalid:port`.
+        """The endpoint of S3 Control for programs in other processes: `http://account@localhost:port`.
 
-        An SDK puts the account's id before the host of this endpoint, and may not do so with an address. The name
-        resolves nowhere, so the SDK's HTTP client has to send these requests to `url`, as to a proxy or by its look-up
-        of names. boto3 in the process of the server needs neither, and takes `url` for S3 Control too.
+        SDKs write the account's id and a dot before what they are given, and `123456789012.127.0.0.1` does not resolve.
+        Here botocore writes them into the user part, which is no part of the host. An SDK that drops the user part has
+        to look `123456789012.localhost` up as this machine, which some systems do by themselves. In the process of the
+        server, botocore takes `url` for S3 Control too.
         """
-        return f"http://{LOCAL_DOMAIN}:{urlsplit(self.url).port}"
+        host, port = urlsplit(self.url).hostname, urlsplit(self.url).port
+        return f"http://account@{'localhost' if host == '127.0.0.1' else host}:{port}"
 
     def start(self) -> Self:
         """Begin to serve."""
@@ -123,12 +125,7 @@ class AccessGrantsServer(LocalAccessGrants):
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
             "S3_ACCESS_GRANTS_ENDPOINT_URL": self.url,
-            # SDKs put the account id before this host. A name that does not resolve goes to the proxy.
             "AWS_ENDPOINT_URL_S3_CONTROL": self.s3control_url,
-            "HTTP_PROXY": self.url,
-            "http_proxy": self.url,
-            "NO_PROXY": "127.0.0.1,localhost",
-            "no_proxy": "127.0.0.1,localhost",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

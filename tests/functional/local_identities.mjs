@@ -10,7 +10,7 @@ const { GetObjectCommand, S3Client } = require("@aws-sdk/client-s3");
 const { GetDataAccessCommand, S3ControlClient } = require("@aws-sdk/client-s3-control");
 
 const [account, bucket, key] = process.argv.slice(2);
-// The one line which S3 Control needs: its host resolves nowhere, so it is looked up as the service's.
+// The one line that S3 Control needs where `123456789012.localhost` does not resolve.
 const lookup = (_, options, done) => dns.lookup("127.0.0.1", options, done);
 const control = new S3ControlClient({ requestHandler: { httpAgent: { lookup } } });
 const target = `s3://${bucket}/${key}`;

@@ -13,7 +13,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 
 from access_grants_provider.testing import AccessGrantsServer, Identity
 
@@ -71,6 +70,8 @@ def a_profile(server: AccessGrantsServer, folder: Path) -> dict[str, str]:
         f"aws_secret_access_key = {variables.pop('AWS_SECRET_ACCESS_KEY')}\n"
     )
     config.write_text(f"[profile job]\nrole_arn = {ROLE}\nsource_profile = base\nrole_session_name = nightly\n")
+    # The AWS CLI keeps the sessions of roles in its user's home.
+    variables["HOME"] = str(folder)
     files = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(credentials), "AWS_PROFILE": "job"}
     return {**variables, **files}
 
@@ -154,13 +155,21 @@ def test_boto3_finds_s3_control_as_it_stands(server: AccessGrantsServer) -> None
     assert server.requests[-1].host.startswith(f"{server.account_id}.127.0.0.1:")
 
 
-def test_another_process_finds_s3_control_through_the_proxy(server: AccessGrantsServer) -> None:
-    # What boto3 of a process without the handler does: only the proxy brings it here.
-    control = server.session().client(
-        "s3control", endpoint_url=server.s3control_url, config=Config(proxies={"http": server.url})
-    )
+CONTROL = """
+import sys, boto3
+from botocore.config import Config
+options = {} if len(sys.argv) == 1 else {"endpoint_url": sys.argv[1], "config": Config(proxies={"http": sys.argv[2]})}
+found = boto3.client("s3control", **options).get_access_grants_instance(AccountId="123456789012")
+print(found["AccessGrantsInstanceId"])
+"""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("way", ["environment", "proxy"])
+def test_boto3_in_another_process_finds_s3_control(server: AccessGrantsServer, way: str) -> None:
     server.instance()
-    assert control.get_access_grants_instance(AccountId=server.account_id)["AccessGrantsInstanceId"] == "default"
+    arguments = {"environment": [], "proxy": ["http://access-grants.invalid", server.url]}[way]
+    assert run([sys.executable, "-c", CONTROL, *arguments], server.environment()) == "default"
 
 
 @pytest.mark.exhaustive
@@ -170,11 +179,12 @@ def test_aiobotocore_finds_s3_control_as_it_stands(server: AccessGrantsServer) -
 
     from aiobotocore.session import get_session
 
-    async def instance() -> Any:
+    async def instance(url: str) -> Any:
         session, admin = get_session(), server.admin
         session.set_credentials(admin.access_key_id, admin.secret_access_key)
-        async with session.create_client("s3control", region_name="us-east-1", endpoint_url=server.url) as control:
+        async with session.create_client("s3control", region_name="us-east-1", endpoint_url=url) as control:
             return (await control.get_access_grants_instance(AccountId=server.account_id))["AccessGrantsInstanceId"]
 
     server.instance()
-    assert asyncio.run(instance()) == "default"
+    for url in (server.url, server.s3control_url):
+        assert asyncio.run(instance(url)) == "default"
