@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,12 +13,13 @@ from . import post_policy, s3_operations, s3control_xml, signatures, sts
 from .errors import REQUEST_ID, Refusal, error_response
 from .faults import Faults
 from .grants_api import AccessGrantsApi
-from .http_messages import Request, Response, bucket_and_key
+from .http_messages import Request, Response, bucket_and_key, copy_source
 from .identities import Credential, IdentityStore
 from .moto_backend import Bucket, MotoBackend
 from .multi_delete import delete_objects
 from .permissions import Permissions
 from .records import RecordedRequest, Recorder
+from .s3_operations import Need
 
 _UNSIGNED_READS = frozenset({"GetObject", "HeadObject"})
 
@@ -72,6 +74,12 @@ class Dispatcher:
             refused = sts.in_its_words(refusal) if trace.service == "sts" else refusal
             error_code = refused.code
             response = error_response(refused, trace.service, request.method)
+        except Exception as error:  # noqa: BLE001
+            # Whatever moto raises: a client of S3 gets an answer, never a dropped connection.
+            traceback.print_exc()
+            failure = internal_error(error)
+            error_code = failure.code
+            response = error_response(failure, trace.service, request.method)
         if trace.service == "s3" and trace.bucket is not None:
             bucket = self._moto.find_bucket(trace.bucket)
             if bucket is not None:
@@ -121,12 +129,15 @@ class Dispatcher:
         if bucket is not None and region and region != bucket.region:
             raise _permanent_redirect(bucket)
         account_id = credential.vended.account_id if credential.vended else credential.principal.account_id
-        for need in call.needs:
+        for need in [*call.needs, *self._tagging_needs(trace.request, call)]:
             # A copy's source may be another bucket, with another owner.
             found = self._moto.find_bucket(need.bucket) if need.bucket else None
             self._permissions.check_s3(credential, [need], found.account_id if found else None)
         if bucket is not None:
             account_id = bucket.account_id
+            upload_id = trace.request.parameters.get("uploadId")
+            if upload_id is not None and not self._moto.has_upload(bucket, call.key or "", upload_id):
+                raise _no_such_upload(upload_id)
         place = bucket.region if bucket else region or "us-east-1"
 
         def send(request: Request) -> Response:
@@ -141,6 +152,16 @@ class Dispatcher:
             }
             return delete_objects(trace.request, refused, send)
         return send(trace.request)
+
+    def _tagging_needs(self, request: Request, call: s3_operations.S3Call) -> list[Need]:
+        """A copy takes the tags of its source along, where it has some and the request does not replace them."""
+        if call.operation != "CopyObject" or request.header("x-amz-tagging-directive") == "REPLACE":
+            return []
+        bucket, key, version = copy_source(request.header("x-amz-copy-source"))
+        if not self._moto.is_tagged(bucket, key, version):
+            return []
+        read = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
+        return [Need(read, bucket, key), Need("s3:PutObjectTagging", call.bucket, call.key)]
 
     def _unsigned(self, trace: _Trace) -> Response:
         if trace.service == "s3" and trace.bucket is not None:
@@ -244,6 +265,21 @@ def service_of(request: Request) -> str:
 def no_such_bucket(name: str) -> Refusal:
     """S3's answer about a bucket that does not exist."""
     return Refusal("NoSuchBucket", "The specified bucket does not exist", details={"BucketName": name})
+
+
+def _no_such_upload(upload_id: str) -> Refusal:
+    return Refusal(
+        "NoSuchUpload",
+        "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart upload might "
+        "have been aborted or completed.",
+        details={"UploadId": upload_id},
+    )
+
+
+def internal_error(error: Exception) -> Refusal:
+    """S3's answer where something failed that should not; it names what was raised."""
+    reason = f"{type(error).__name__}: {error}"
+    return Refusal("InternalError", f"We encountered an internal error. Please try again. ({reason})")
 
 
 def _permanent_redirect(bucket: Bucket) -> Refusal:

@@ -30,13 +30,19 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "InvalidAccessGrantsLocation": 400,
     "InvalidAccessKeyId": 403,
     "InvalidClientTokenId": 403,
+    "InvalidIamRole": 400,
+    "InvalidIdentityCenterInstance": 400,
     "InvalidRequest": 400,
     "InvalidResourcePolicy": 400,
+    "InvalidTag": 400,
+    "InvalidTags": 400,
     "InvalidToken": 400,
     "NoSuchAccessGrantError": 404,
     "NoSuchAccessGrantsLocationError": 404,
     "NoSuchBucket": 404,
     "NoSuchKey": 404,
+    "NoSuchResource": 404,
+    "NoSuchUpload": 404,
     "PermanentRedirect": 301,
     "PreconditionFailed": 412,
     "RequestTimeTooSkewed": 403,
@@ -50,6 +56,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "Throttling": 400,
     "ThrottlingException": 400,
     "TooManyRequestsException": 429,
+    "TooManyTags": 400,
 }
 
 

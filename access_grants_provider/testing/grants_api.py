@@ -27,9 +27,8 @@ InstanceLookup = Literal["account", "location"]
 class AccessGrantsApi(Administration):
     """S3 Access Grants for all accounts and regions. Safe to use from several threads through `call`.
 
-    `find_bucket` gives a bucket's region and owner, None for a bucket that does not exist. `lifetime`, if set, is how
-    many seconds vended credentials live whatever is asked for. `find_instance_by` is the rule of
-    GetAccessGrantsInstanceForPrefix.
+    `lifetime`, if set, is how many seconds vended credentials live whatever is asked for, and `find_instance_by` is the
+    rule of GetAccessGrantsInstanceForPrefix.
     """
 
     def __init__(
@@ -39,10 +38,9 @@ class AccessGrantsApi(Administration):
         clock: Callable[[], float],
         find_bucket: Callable[[str], Bucket | None],
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, find_bucket)
         self._identities = identities
         self._permissions = permissions
-        self._find_bucket = find_bucket
         self.lifetime: float | None = None
         self.find_instance_by: InstanceLookup = "account"
 
@@ -55,8 +53,10 @@ class AccessGrantsApi(Administration):
         resource = f"arn:aws:s3:{region}:{account_id}:access-grants/default"
         self._permissions.check_api(caller, f"s3:{operation}", resource)
         with self.lock:
-            if operation not in _OPEN_TO_OTHERS and caller.principal.account_id != account_id:
-                raise access_denied(caller.arn, f"s3:{operation}", resource, "resource-based")
+            if caller.principal.account_id != account_id and operation not in _OPEN_TO_OTHERS:
+                shared = self.find_instance(account_id, region) if operation in _SHARED_LISTS else None
+                if shared is None or not shared.shared_with(caller.principal, f"s3:{operation}"):
+                    raise access_denied(caller.arn, f"s3:{operation}", resource, "resource-based")
             result: Parameters = handler(caller, region, parameters)
             return result
 
@@ -97,7 +97,7 @@ class AccessGrantsApi(Administration):
         arn = f"arn:aws:sts::{instance.account_id}:assumed-role/{role}/access-grants-{grant.id}"
         vended = Vended(grant.id, instance.account_id, region, scope, permission, grant.location.denies, arn)
         credential = self._identities.vend(caller.principal, vended, expires_at)
-        result = {
+        return {
             "Credentials": {
                 "AccessKeyId": credential.access_key_id,
                 "SecretAccessKey": credential.secret_access_key,
@@ -106,10 +106,8 @@ class AccessGrantsApi(Administration):
             },
             "MatchedGrantTarget": given["Target"] if minimal else grant.scope_text,
             "Grantee": grantee_fields(grant),
+            "MatchedInstanceArn": instance.arn,
         }
-        if given.get("InstanceScope") == "ALL":
-            result["MatchedInstanceArn"] = instance.arn
-        return result
 
     def list_caller_access_grants(self, caller: Credential, region: str, given: Parameters) -> Parameters:
         """List the caller's own grants."""
@@ -120,12 +118,16 @@ class AccessGrantsApi(Administration):
             {
                 "Permission": grant.permission,
                 "GrantScope": grant.scope_text,
-                "ApplicationArn": grant.application_arn or "NA",
+                "ApplicationArn": grant.listed_application,
             }
             for instance in self._searched(caller, region, given, "s3:ListCallerAccessGrants")
             for grant in instance.grants.values()
-            if grant.names(caller.principal) and grant.scope_text.startswith(fragment)
+            if instance.is_live(grant) and grant.names(caller.principal) and grant.scope_text.startswith(fragment)
         ]
+        if given.get("AllowedByApplication"):
+            user = caller.principal.directory_user
+            allowed = {"ALL", user.application_arn if user is not None else None}
+            entries = [entry for entry in entries if entry["ApplicationArn"] in allowed]
         return page(given, "CallerAccessGrantsList", entries)
 
     def _searched(self, caller: Credential, region: str, given: Parameters, action: str) -> list[Instance]:
@@ -153,8 +155,10 @@ class AccessGrantsApi(Administration):
             raise access_denied(caller.arn, action, instance.arn, "resource-based")
 
 
-# Everything else only the instance's own account may call.
+# These ask the resource policy themselves.
 _OPEN_TO_OTHERS = frozenset({"GetDataAccess", "ListCallerAccessGrants"})
+# The policy may share these too; everything else only the instance's own account may call.
+_SHARED_LISTS = frozenset({"ListAccessGrants", "ListAccessGrantsLocations"})
 
 
 def _target(text: str, is_object: bool = False) -> Scope:

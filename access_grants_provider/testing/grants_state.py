@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .directory import is_directory_id
 from .errors import Refusal
 from .identities import Identity
+from .resource_policy import allows, with_statement
 from .scopes import Scope, parse_scope
+from .tags import Tags
 
+USER, GROUP = "DIRECTORY_USER", "DIRECTORY_GROUP"
 SERVES = {"READ": ("READ",), "WRITE": ("WRITE",), "READWRITE": ("READ", "WRITE", "READWRITE")}
 DEFAULT_LOCATION = "s3://"
+_USER_OR_ROLE = re.compile(r"arn:[^:]+:iam::\d{12}:(user|role)/.+")
 
 
 @dataclass
@@ -26,7 +31,7 @@ class Location:
     role_arn: str
     created: datetime
     denies: tuple[Scope, ...] = ()
-    tags: list[dict[str, str]] = field(default_factory=list)
+    tags: Tags = field(default_factory=dict)
 
     @property
     def reach(self) -> str:
@@ -52,10 +57,33 @@ class Grant:
     permission: str
     application_arn: str | None
     created: datetime
+    tags: Tags = field(default_factory=dict, compare=False)
 
     def names(self, identity: Identity) -> bool:
         """Whether this identity is the grantee."""
-        return self.grantee_type == "IAM" and self.grantee in identity.grantees
+        if self.grantee_type == "IAM":
+            return self.grantee in identity.grantees
+        user = identity.directory_user
+        return user is not None and self.grantee in ({user.id} if self.grantee_type == USER else user.group_ids)
+
+    def admits(self, identity: Identity) -> bool:
+        """Whether this identity is the grantee, and comes through the application that the grant names, if any."""
+        user = identity.directory_user
+        own_application = user is not None and user.application_arn == self.application_arn
+        return self.names(identity) and (self.application_arn is None or own_application)
+
+    @property
+    def listed_application(self) -> str:
+        """The application as ListCallerAccessGrants shows it."""
+        return self.application_arn or ("NA" if self.grantee_type == "IAM" else "ALL")
+
+
+@dataclass(frozen=True)
+class IdentityCenter:
+    """The IAM Identity Center instance that is associated, and the application made for it there."""
+
+    instance_arn: str
+    application_arn: str
 
 
 @dataclass
@@ -67,7 +95,9 @@ class Instance:
     created: datetime
     policy: str | None = None
     policy_created: datetime | None = None
-    identity_center_arn: str | None = None
+    organization: str | None = None
+    identity_center: IdentityCenter | None = None
+    tags: Tags = field(default_factory=dict)
     locations: dict[str, Location] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
 
@@ -95,26 +125,16 @@ class Instance:
 
     def shared_with(self, identity: Identity, action: str) -> bool:
         """Whether the resource policy lets this identity of another account call `action` here."""
-        if self.policy is None:
-            return False
-        statements = _statements(json.loads(self.policy))
-        hits = {statement.get("Effect") for statement in statements if _applies(statement, identity, action)}
-        return hits == {"Allow"}
+        return allows(self.policy, identity, action, self.arn)
 
     def share(self, account_id: str, actions: list[str]) -> None:
         """Let an account call `actions` here, beside those that the resource policy names already."""
-        policy = json.loads(self.policy) if self.policy else {"Version": "2012-10-17", "Statement": []}
         principal = {"AWS": f"arn:aws:iam::{account_id}:root"}
-        policy["Statement"] = [
-            *_statements(policy),
-            {"Effect": "Allow", "Principal": principal, "Action": actions, "Resource": self.arn},
-        ]
-        self.policy, self.policy_created = json.dumps(policy), self.policy_created or self.created
+        statement = {"Effect": "Allow", "Principal": principal, "Action": actions, "Resource": self.arn}
+        self.policy, self.policy_created = with_statement(self.policy, statement), self.policy_created or self.created
 
-    def add_location(self, scope: str, role_arn: str, created: datetime, tags: list[dict[str, str]]) -> Location:
+    def add_location(self, scope: str, role_arn: str, created: datetime, tags: Tags) -> Location:
         """Register a location."""
-        if scope != DEFAULT_LOCATION:
-            _valid_scope(scope, "InvalidAccessGrantsLocation")
         location_id = "default" if scope == DEFAULT_LOCATION else str(uuid.uuid4())
         location = Location(location_id, f"{self.arn}/location/{location_id}", scope, role_arn, created, (), tags)
         if any(other.reach == location.reach for other in self.locations.values()):
@@ -143,14 +163,16 @@ class Instance:
         grantee: dict[str, Any],
         permission: str,
         created: datetime,
-        application_arn: str | None = None,
+        application_arn: str | None,
+        tags: Tags,
     ) -> Grant:
         """Create a grant on what `sub_prefix` names within the location."""
-        text = _grant_scope(location, sub_prefix)
-        scope = _valid_scope(text, "InvalidAccessGrant", is_object)
+        text = grant_scope(location, sub_prefix)
+        scope = parse_scope(text, is_object)
         if is_object and text.endswith(("*", "/")):
-            raise Refusal("InvalidAccessGrant", f"The specified Access Grant is invalid: {text} is not an object")
+            raise invalid_grant(f"{text} is not an object")
         kind, name = grantee.get("GranteeType", ""), grantee.get("GranteeIdentifier", "")
+        self._check_grantee(kind, name)
         for other in self.grants.values():
             same_grantee = (other.grantee_type, other.grantee, other.permission) == (kind, name, permission)
             if same_grantee and other.scope == scope and other.application_arn == application_arn:
@@ -158,52 +180,51 @@ class Instance:
         grant_id = str(uuid.uuid4())
         grant = Grant(
             grant_id, f"{self.arn}/grant/{grant_id}", location, sub_prefix, text, scope, kind, name, permission,
-            application_arn, created,
+            application_arn, created, tags,
         )  # fmt: skip
         self.grants[grant_id] = grant
         return grant
+
+    def _check_grantee(self, kind: str, name: str) -> None:
+        if kind == "IAM" and not _USER_OR_ROLE.fullmatch(name):
+            raise invalid_grant("an IAM grantee is the ARN of a user or a role")
+        if kind in (USER, GROUP):
+            if self.identity_center is None:
+                raise invalid_grant("the instance is associated with no IAM Identity Center instance")
+            if not is_directory_id(name):
+                raise invalid_grant("a grantee of the directory is a UUID")
+        if kind not in ("IAM", USER, GROUP):
+            raise invalid_grant("it has no grantee")
+
+    def is_live(self, grant: Grant) -> bool:
+        """Whether the grant counts: one to a user or group of a directory does while the directory is associated."""
+        return grant.grantee_type == "IAM" or self.identity_center is not None
 
     def match(self, identity: Identity, target: Scope, permission: str) -> Grant | None:
         """The grant closest to the target: of those that cover it the one with the longest scope."""
         fitting = [
             grant
             for grant in self.grants.values()
-            if grant.names(identity) and permission in SERVES[grant.permission] and grant.scope.holds(target)
+            if self.is_live(grant)
+            and grant.admits(identity)
+            and permission in SERVES[grant.permission]
+            and grant.scope.holds(target)
         ]
         # Of two equally long scopes the object is closer than the prefix, then the older grant counts.
         return max(fitting, key=lambda grant: (len(grant.scope.text), grant.scope.exact), default=None)
 
 
-def _grant_scope(location: Location, sub_prefix: str | None) -> str:
+def invalid_grant(why: str) -> Refusal:
+    """The refusal of a grant."""
+    return Refusal("InvalidAccessGrant", f"The specified Access Grant is invalid: {why}")
+
+
+def grant_scope(location: Location, sub_prefix: str | None) -> str:
+    """The scope that a grant on `sub_prefix` within the location has. Raises Refusal if it has none."""
     if sub_prefix:
-        return location.reach + sub_prefix
+        # Below a bucket the slash after its name may be written in the sub-prefix too.
+        is_bucket = re.fullmatch("s3://[^/]+/", location.reach) is not None
+        return location.reach + (sub_prefix.removeprefix("/") if is_bucket else sub_prefix)
     if location.scope == DEFAULT_LOCATION:
-        raise Refusal(
-            "InvalidAccessGrant",
-            "The specified Access Grant is invalid: the default location needs an S3SubPrefix",
-        )
+        raise invalid_grant("the default location needs an S3SubPrefix")
     return location.scope if location.scope.endswith("*") else location.reach + "*"
-
-
-def _valid_scope(text: str, code: str, is_object: bool = False) -> Scope:
-    try:
-        return parse_scope(text, is_object)
-    except ValueError as error:
-        raise Refusal(code, f"The specified scope is invalid: {error}") from None
-
-
-def _applies(statement: dict[str, Any], identity: Identity, action: str) -> bool:
-    principals = statement.get("Principal", {})
-    named = principals if isinstance(principals, str) else principals.get("AWS", [])
-    actions = statement.get("Action", [])
-    accepted = {*identity.grantees, identity.account_id, f"arn:aws:iam::{identity.account_id}:root", "*"}
-    return bool(accepted & set(_listed(named))) and bool({action, "s3:*", "*"} & set(_listed(actions)))
-
-
-def _statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
-    found = policy.get("Statement", [])
-    return list(found) if isinstance(found, list) else [found]
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import RLock
 
+from .directory import DirectoryUser
 from .scopes import Scope
 
 _LETTERS = string.ascii_uppercase + "234567"
@@ -20,7 +21,7 @@ class Identity:
 
     `name` is the name of the user or the role; `session_token` is None for users. `role_arn` is the role that a session
     was assumed with, where its path is not known from the session's own ARN, and `unique_id` the `UserId` that moto
-    gave.
+    gave. `directory_user` is whom a session carries that IAM Identity Center has enhanced.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Identity:
     arn: str
     role_arn: str | None = None
     unique_id: str | None = None
+    directory_user: DirectoryUser | None = None
 
     @property
     def user_id(self) -> str:
@@ -94,6 +96,7 @@ class IdentityStore:
         self._lock = RLock()
         self._credentials: dict[str, Credential] = {}
         self._current: dict[tuple[str, str, bool], Identity] = {}
+        self._enhanced: dict[tuple[str, DirectoryUser], Identity] = {}
 
     def find(self, access_key_id: str) -> Credential | None:
         """The access key of this id."""
@@ -114,14 +117,33 @@ class IdentityStore:
             raise ValueError(f"An account id has 12 digits, not {account_id!r}")
         with self._lock:
             existing = self._current.get((name, account_id, session))
-            return existing if existing is not None else self._issue(name, account_id, session)
+            if existing is None:
+                arn = f"arn:aws:iam::{account_id}:user/{name}"
+                if session:
+                    arn = f"arn:aws:sts::{account_id}:assumed-role/{name}/session"
+                existing = self._current[name, account_id, session] = self._add_keys(name, account_id, arn)
+            return existing
+
+    def enhanced(self, name: str, account_id: str, user: DirectoryUser) -> Identity:
+        """A session that carries a user of the directory, made on first use for each set of groups and application."""
+        with self._lock:
+            existing = self._enhanced.get((account_id, user))
+            if existing is None:
+                arn = f"arn:aws:sts::{account_id}:assumed-role/identity-center/{name}"
+                existing = self._enhanced[account_id, user] = self._add_keys(name, account_id, arn, user)
+            return existing
 
     def rotate(self, identity: Identity, expire: bool) -> Identity:
         """New keys for the same principal; the old ones go on working unless `expire`."""
         with self._lock:
             if expire:
                 self.expire(identity)
-            return self._issue(identity.name, identity.account_id, identity.session_token is not None)
+            renewed = self._add_keys(identity.name, identity.account_id, identity.arn, identity.directory_user)
+            if identity.directory_user is not None:
+                self._enhanced[identity.account_id, identity.directory_user] = renewed
+            else:
+                self._current[identity.name, identity.account_id, identity.session_token is not None] = renewed
+            return renewed
 
     def expire(self, identity: Identity) -> None:
         """From now on these keys give ExpiredToken."""
@@ -144,15 +166,12 @@ class IdentityStore:
             self._credentials[key] = credential
         return credential
 
-    def _issue(self, name: str, account_id: str, session: bool) -> Identity:
-        arn = f"arn:aws:iam::{account_id}:user/{name}"
-        if session:
-            arn = f"arn:aws:sts::{account_id}:assumed-role/{name}/session"
+    def _add_keys(self, name: str, account_id: str, arn: str, user: DirectoryUser | None = None) -> Identity:
+        session = ":assumed-role/" in arn
         key = ("ASIA" if session else "AKIA") + _random(_LETTERS, 16)
         token = "FwoGZXIvYXdzE" + _base64(320) if session else None
-        identity = Identity(name, account_id, key, _base64(40), token, arn)
+        identity = Identity(name, account_id, key, _base64(40), token, arn, directory_user=user)
         self._credentials[key] = Credential(key, identity.secret_access_key, token, identity)
-        self._current[name, account_id, session] = identity
         return identity
 
 

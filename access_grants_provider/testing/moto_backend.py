@@ -62,6 +62,21 @@ class MotoBackend:
         acl = getattr(stored.keys.get(key), "acl", None)
         return bool(acl is not None and acl.public_read)
 
+    def has_upload(self, bucket: Bucket, key: str, upload_id: str) -> bool:
+        """Whether a multipart upload of this id to this key has begun, and has not ended."""
+        stored = self._stored_bucket(bucket.name)
+        upload = None if stored is None else stored.multiparts.get(upload_id)
+        return upload is not None and upload.key_name == key
+
+    def is_tagged(self, bucket_name: str, key: str, version_id: str) -> bool:
+        """Whether this object, or this version of it, has tags."""
+        bucket = self.find_bucket(bucket_name)
+        if bucket is None:
+            return False
+        query = "tagging" + (f"&versionId={quote(version_id)}" if version_id else "")
+        request = Request("GET", "https", "s3.amazonaws.com", f"/{quote(bucket_name)}/{quote(key, safe='')}", query)
+        return b"<Tag>" in self.send_s3(request, bucket.account_id, bucket.region).body
+
     def send_s3(self, request: Request, account_id: str, region: str, signed: bool = True) -> Response:
         """Have moto carry out an S3 request that has been checked.
 

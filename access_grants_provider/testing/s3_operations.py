@@ -147,6 +147,8 @@ _HEADER_ACTIONS = {
     "x-amz-acl": "s3:PutObjectAcl",
     "x-amz-grant-full-control": "s3:PutObjectAcl",
     "x-amz-grant-read": "s3:PutObjectAcl",
+    "x-amz-grant-read-acp": "s3:PutObjectAcl",
+    "x-amz-grant-write-acp": "s3:PutObjectAcl",
     "x-amz-object-lock-mode": "s3:PutObjectRetention",
     "x-amz-object-lock-retain-until-date": "s3:PutObjectRetention",
     "x-amz-object-lock-legal-hold": "s3:PutObjectLegalHold",
@@ -174,7 +176,8 @@ def _needs(request: Request, operation: str, bucket: str | None, key: str | None
         yield Need("s3:GetObject", bucket, key)
     if operation in _CREATING or operation == "DeleteObject":
         for header, action in _HEADER_ACTIONS.items():
-            if header in request.headers:
+            # A header of "false" (x-amz-bypass-governance-retention) asks for nothing.
+            if request.header(header, "false").lower() != "false":
                 yield Need(action, bucket, key)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import botocore.session
 from botocore.model import ListShape, OperationModel, Shape, StringShape, StructureShape
@@ -18,6 +18,12 @@ from .http_messages import Request, Response
 
 API_PREFIX = "/v20180820/"
 _INTEGERS = {"integer", "long"}
+
+# The state of Access Grants refuses these in words of their own.
+_CHECKED_LATER = frozenset({"IAMRoleArn", "IdentityCenterArn", "Tags"})
+
+# The model's own pattern is written in UTF-16, which Python can't compile.
+_PATTERNS = {"AuditContext": "^[\\t\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]*\\Z"}
 
 # A client in another process may know these although the botocore installed here does not.
 _NEWER_PARAMETERS = {"AuditContext": "auditContext", "InstanceScope": "instanceScope"}
@@ -33,6 +39,10 @@ def _operations() -> tuple[tuple[str, re.Pattern[str], OperationModel], ...]:
         if path.startswith(API_PREFIX + "accessgrantsinstance"):
             pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path))
             found.append((operation.http["method"], re.compile(pattern + "/?"), operation))
+        elif path.startswith(API_PREFIX + "tags/"):
+            # moto answers for the tags of everything else.
+            pattern = re.escape(API_PREFIX + "tags/") + "(?P<resourceArn>.*(?::|%3[Aa])access-grants(?:/|%2[Ff]).*)"
+            found.append((operation.http["method"], re.compile(pattern), operation))
     return tuple(found)
 
 
@@ -66,6 +76,9 @@ def parse_parameters(operation: OperationModel, request: Request) -> dict[str, A
             if element is not None:
                 result[name] = _read(element, member)
         else:
+            if isinstance(member, ListShape):
+                result[name] = parse_qs(request.query, keep_blank_values=True).get(label, [])
+                continue
             text = places[place].get(label.lower() if place == "header" else label)
             if text is not None:
                 result[name] = _scalar(text, member, name)
@@ -81,8 +94,8 @@ def success(operation: OperationModel, result: Mapping[str, Any]) -> Response:
     """The answer carrying `result`."""
     headers = {"x-amz-request-id": REQUEST_ID}
     shape = operation.output_shape
-    if shape is None:
-        return Response(204 if operation.http["method"] == "DELETE" else 200, headers)
+    if shape is None or not shape.members:
+        return Response(operation.http.get("responseCode", 200), headers)
     root = ElementTree.Element(shape.name)
     _write_members(root, result, shape)
     headers["Content-Type"] = "application/xml"
@@ -119,6 +132,8 @@ def _read(element: ElementTree.Element, shape: Shape) -> Any:
 
 
 def _scalar(text: str, shape: Shape, name: str) -> Any:
+    if shape.type_name == "boolean":
+        return text == "true"
     if shape.type_name not in _INTEGERS:
         return text
     try:
@@ -139,8 +154,12 @@ def _validate(values: Mapping[str, Any], shape: StructureShape) -> None:
             _validate(value, member)
         elif isinstance(member, StringShape) and member.enum and value not in member.enum:
             raise Refusal("InvalidRequest", f"{name} is one of {', '.join(member.enum)}, not {value!r}")
-        else:
+        elif name not in _CHECKED_LATER:
             _check_size(name, value, member.metadata)
+            pattern = _PATTERNS.get(name) or member.metadata.get("pattern")
+            # Keys may hold line feeds, and `^.+$` is not known to refuse them.
+            if isinstance(value, str) and pattern is not None and not re.search(pattern, value, re.DOTALL):
+                raise Refusal("InvalidRequest", f"{name} does not match {pattern}")
 
 
 def _check_size(name: str, value: Any, limits: Mapping[str, Any]) -> None:

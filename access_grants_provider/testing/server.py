@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .dispatch import claim_of, service_of
+from .dispatch import claim_of, internal_error, service_of
+from .errors import error_response
 from .grants_api import InstanceLookup
 from .http_messages import AWS_DOMAINS, LOCAL_DOMAIN, Request, Response
 from .http_server import HttpServer
@@ -150,14 +152,23 @@ class AccessGrantsServer(LocalAccessGrants):
             return Response(502, {"Content-Type": "text/plain"}, text.encode())
         return self.handle(request) or self._other_service(request)
 
+    def _other_service(self, request: Request) -> Response:
+        service = service_of(request)
+        try:
+            return self._from_moto(request, service)
+        except Exception as error:  # noqa: BLE001
+            # Whatever moto raises: a client gets an answer, never a dropped connection.
+            traceback.print_exc()
+            return error_response(internal_error(error), service, request.method)
+
     def _is_ours(self, hostname: str) -> bool:
         own = (self._address[0], "127.0.0.1", "localhost", LOCAL_DOMAIN)
         return hostname in own or hostname.endswith((f".{LOCAL_DOMAIN}", ".localhost", ".127.0.0.1", *AWS_DOMAINS))
 
-    def _other_service(self, request: Request) -> Response:
+    def _from_moto(self, request: Request, service: str) -> Response:
         """moto's answer, where it has one: for the rest of S3 Control and STS, and for its other services."""
         claim = claim_of(request)
-        service, region = service_of(request), (claim.region if claim else None) or "us-east-1"
+        region = (claim.region if claim else None) or "us-east-1"
         host = f"{service}.{region}.amazonaws.com"
         if "x-amz-account-id" in request.headers:
             host = f"{request.header('x-amz-account-id')}.s3-control.{region}.amazonaws.com"

@@ -12,10 +12,11 @@ import boto3
 from .administration import Parameters
 from .clients import make_client, make_session
 from .controls import Controls
+from .directory import DirectoryGroup, DirectoryUser, directory_id
 from .dispatch import Dispatcher, claim_of
 from .errors import Refusal
 from .grants_api import CALLER_ACTIONS, AccessGrantsApi, InstanceLookup
-from .grants_state import Instance
+from .grants_state import GROUP, USER, Instance
 from .http_messages import Request, Response
 from .identities import Identity, IdentityStore
 from .moto_backend import MotoBackend
@@ -24,6 +25,7 @@ from .permissions import ACTIONS, Permissions
 from .scopes import parse_scope
 
 DEFAULT_ACCOUNT = "123456789012"
+IDENTITY_CENTER = "arn:aws:sso:::instance/ssoins-0123456789abcdef"
 
 
 class LocalAccessGrants(Controls):
@@ -84,6 +86,25 @@ class LocalAccessGrants(Controls):
         has no permission for any data.
         """
         return self._identities.get_or_create(name, account_id or self.account_id, session)
+
+    def directory_group(self, name: str) -> DirectoryGroup:
+        """The group of this name in the directory of IAM Identity Center, with its UUID."""
+        return DirectoryGroup(name, directory_id("group", name))
+
+    def directory_user(
+        self,
+        name: str,
+        groups: Iterable[DirectoryGroup] = (),
+        application_arn: str | None = None,
+        account_id: str | None = None,
+    ) -> Identity:
+        """A session of the role `identity-center` that carries this user of the directory and her groups.
+
+        `application_arn` is the application of IAM Identity Center that she came through.
+        """
+        held = frozenset(group.id for group in groups)
+        user = DirectoryUser(directory_id("user", name), held, application_arn)
+        return self._identities.enhanced(name, account_id or self.account_id, user)
 
     def admin_of(self, account_id: str) -> Identity:
         """An identity that may do everything in this account."""
@@ -170,20 +191,22 @@ class LocalAccessGrants(Controls):
 
     def grant(
         self,
-        grantee: Identity | str,
+        grantee: Identity | DirectoryGroup | str,
         scope: str,
         permission: str,
         region: str | None = None,
         role: str | None = None,
         account_id: str | None = None,
         object_key: bool | None = None,
+        application_arn: str | None = None,
     ) -> str:
         """Grant READ, WRITE or READWRITE; the grant's id is returned.
 
         `scope` is `s3://bucket/*`, `s3://bucket/prefix*`, or an object, `s3://bucket/key` (with `object_key=True` also
         one whose key ends in a star). Instance and location are created as needed: the grant belongs to
         the registered location closest to it, else to the default location `s3://`. `role` is the name of the
-        location's role, if it has to be created.
+        location's role, if it has to be created. `grantee` may be an ARN. A user or group of the directory gets the
+        instance associated with an IAM Identity Center instance, and may need to come through `application_arn`.
         """
         instance = self._instance(*self._instance_key(scope, region, account_id))
         is_object = not scope.endswith("*") if object_key is None else object_key
@@ -200,12 +223,14 @@ class LocalAccessGrants(Controls):
             parameters: Parameters = {
                 "AccessGrantsLocationId": location_id,
                 "AccessGrantsLocationConfiguration": {"S3SubPrefix": sub_prefix} if sub_prefix else {},
-                "Grantee": {
-                    "GranteeType": "IAM",
-                    "GranteeIdentifier": grantee if isinstance(grantee, str) else grantee.grantees[-1],
-                },
+                "Grantee": _grantee(grantee),
                 "Permission": _permission(permission),
             }
+            if application_arn is not None:
+                parameters["ApplicationArn"] = application_arn
+            if parameters["Grantee"]["GranteeType"] != "IAM" and instance.identity_center is None:
+                center = {"IdentityCenterArn": IDENTITY_CENTER}
+                self._as_admin("AssociateAccessGrantsIdentityCenter", instance.account_id, instance.region, center)
             if is_object:
                 parameters["S3PrefixType"] = "Object"
             result = self._as_admin("CreateAccessGrant", instance.account_id, instance.region, parameters)
@@ -307,6 +332,15 @@ class LocalAccessGrants(Controls):
         if response.status >= 300:
             raise ValueError(f"moto answered {response.status}: {response.body.decode(errors='replace')}")
         return response
+
+
+def _grantee(grantee: Identity | DirectoryGroup | str) -> Parameters:
+    if isinstance(grantee, DirectoryGroup):
+        return {"GranteeType": GROUP, "GranteeIdentifier": grantee.id}
+    if isinstance(grantee, Identity) and grantee.directory_user is not None:
+        return {"GranteeType": USER, "GranteeIdentifier": grantee.directory_user.id}
+    arn = grantee if isinstance(grantee, str) else grantee.grantees[-1]
+    return {"GranteeType": "IAM", "GranteeIdentifier": arn}
 
 
 def _arn(identity: Identity | str) -> str:

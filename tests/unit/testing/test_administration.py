@@ -159,6 +159,57 @@ def test_the_resource_policy(control: Any, location: str, refused: Any) -> None:
         control.get_access_grants_instance_resource_policy(AccountId=ACCOUNT)
 
 
+def test_tags_of_creation_are_listed_changed_and_taken_off(either: Any, control: Any) -> None:
+    given = [{"Key": "team", "Value": "data"}, {"Key": "cost", "Value": ""}]
+    instance = control.create_access_grants_instance(AccountId=ACCOUNT, Tags=given)
+    options = {"LocationScope": "s3://sales/emea*", "IAMRoleArn": ROLE, "Tags": given}
+    location = control.create_access_grants_location(AccountId=ACCOUNT, **options)
+    grant = create(control, location["AccessGrantsLocationId"], Tags=given)
+    arns = (instance["AccessGrantsInstanceArn"], location["AccessGrantsLocationArn"], grant["AccessGrantArn"])
+    for arn in arns:
+        assert control.list_tags_for_resource(AccountId=ACCOUNT, ResourceArn=arn)["Tags"] == given
+    arn = arns[1]
+    added = [{"Key": "team", "Value": "sales"}, {"Key": "new", "Value": "x"}]
+    control.tag_resource(AccountId=ACCOUNT, ResourceArn=arn, Tags=added)
+    control.untag_resource(AccountId=ACCOUNT, ResourceArn=arn, TagKeys=["cost", "new", "never"])
+    assert [record.status for record in either.requests[-2:]] == [204, 204]
+    left = control.list_tags_for_resource(AccountId=ACCOUNT, ResourceArn=arn)["Tags"]
+    assert left == [{"Key": "team", "Value": "sales"}]
+    assert control.list_tags_for_resource(AccountId=ACCOUNT, ResourceArn=arns[0])["Tags"] == given
+
+
+def test_a_refused_tag_leaves_the_others_as_they_were(grants: Any, refused: Any) -> None:
+    arn, control = grants.instance(), grants.client("s3control")
+    tags = [{"Key": "a", "Value": "1"}]
+    control.tag_resource(AccountId=ACCOUNT, ResourceArn=arn, Tags=tags)
+    with refused("InvalidTags"):
+        control.tag_resource(
+            AccountId=ACCOUNT, ResourceArn=arn, Tags=[{"Key": "a", "Value": "2"}, {"Key": "aws:x", "Value": ""}]
+        )
+    assert control.list_tags_for_resource(AccountId=ACCOUNT, ResourceArn=arn)["Tags"] == tags
+
+
+def test_what_is_done_is_answered_with_200(either: Any, control: Any, location: str) -> None:
+    grant = create(control, location)
+    control.delete_access_grant(AccountId=ACCOUNT, AccessGrantId=grant["AccessGrantId"])
+    control.delete_access_grants_location(AccountId=ACCOUNT, AccessGrantsLocationId=location)
+    control.delete_access_grants_instance(AccountId=ACCOUNT)
+    assert {record.status for record in either.requests} == {200}
+
+
+@pytest.mark.parametrize("scope", ["s3://sales", "s3://sales/*", "s3://sales/"])
+@pytest.mark.parametrize("sub_prefix", ["/in/x.csv", "in/x.csv"])
+def test_a_key_below_a_bucket_is_named_with_or_without_its_slash(grants: Any, scope: str, sub_prefix: str) -> None:
+    grants.instance()
+    location, control = grants.location(scope), grants.client("s3control")
+    configuration = {"S3SubPrefix": sub_prefix}
+    made = create(control, location, AccessGrantsLocationConfiguration=configuration, S3PrefixType="Object")
+    assert made["GrantScope"] == "s3://sales/in/x.csv"
+    alice = grants.client("s3control", grants.identity("alice"))
+    asked = {"Target": "s3://sales/in/x.csv", "TargetType": "Object", "Permission": "READ"}
+    assert alice.get_data_access(AccountId=ACCOUNT, **asked)["MatchedGrantTarget"] == "s3://sales/in/x.csv"
+
+
 def test_only_the_admin_of_the_account_administers(either: Any, control: Any, refused: Any) -> None:
     alice = either.client("s3control", either.identity("alice"))
     with refused("AccessDenied", "no identity-based policy allows the s3:CreateAccessGrantsInstance action"):

@@ -292,7 +292,7 @@ class TestTwoAccounts:
         listed = control.list_caller_access_grants(AccountId=OTHER, InstanceScope="ALL")
         assert len(listed["CallerAccessGrantsList"]) == 1
         own = control.get_data_access(**{**question, "AccountId": ACCOUNT})
-        assert "MatchedInstanceArn" not in own
+        assert own["MatchedInstanceArn"] == answer["MatchedInstanceArn"]
 
     @needs_instance_scope
     @pytest.mark.parametrize("action", ["GetDataAccess", "ListCallerAccessGrants"])

@@ -9,6 +9,7 @@ import botocore
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from moto.s3.models import S3Backend
 
 pytestmark = pytest.mark.alice(
     *(f"{permission} s3://sales/in/*" for permission in ("READ", "WRITE", "READWRITE")),
@@ -324,3 +325,78 @@ def test_unsigned_requests(grants: Any, refused: Any) -> None:
         anybody.get_object(Bucket="sales", Key="secret")
     with refused("AccessDenied"):
         anybody.put_object(Bucket="sales", Key="public", Body=b"")
+
+
+@pytest.mark.parametrize("operation", ["UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "ListParts", "Abort"])
+def test_an_unknown_upload_is_not_found(either: Any, refused: Any, operation: str) -> None:
+    either.put("s3://sales/in/x", b"source")
+    s3 = either.client("s3", config=Config(retries={"total_max_attempts": 1}))
+    begun = s3.create_multipart_upload(Bucket="sales", Key="in/other")["UploadId"]
+    for upload in ("unknown", begun):
+        one = {"Bucket": "sales", "Key": "in/y", "UploadId": upload}
+        part = {**one, "PartNumber": 1}
+        calls = {
+            "UploadPart": lambda part=part: s3.upload_part(**part, Body=b"x"),
+            "UploadPartCopy": lambda part=part: s3.upload_part_copy(**part, CopySource="sales/in/x"),
+            "CompleteMultipartUpload": lambda one=one: s3.complete_multipart_upload(
+                **one, MultipartUpload={"Parts": [{"ETag": "x", "PartNumber": 1}]}
+            ),
+            "ListParts": lambda one=one: s3.list_parts(**one),
+            "Abort": lambda one=one: s3.abort_multipart_upload(**one),
+        }
+        with refused("NoSuchUpload", "The specified multipart upload does not exist."):
+            calls[operation]()
+        assert either.requests[-1].status == 404
+
+
+def test_an_exception_of_moto_is_a_recorded_500(either: Any, refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise KeyError("out of order")
+
+    s3 = either.client("s3", config=Config(retries={"total_max_attempts": 1}))
+    monkeypatch.setattr(S3Backend, "list_objects_v2", broken, raising=False)
+    monkeypatch.setattr(S3Backend, "list_objects", broken)
+    with refused("InternalError", "KeyError: 'out of order'"):
+        s3.list_objects_v2(Bucket="sales")
+    record = either.requests[-1]
+    assert (record.operation, record.status, record.error_code) == ("ListObjectsV2", 500, "InternalError")
+
+
+def test_a_copy_takes_tags_along(grants: Any, vend: Any, refused: Any) -> None:
+    alice = grants.identity("alice")
+    grants.grant(alice, "s3://sales/in/*", "READWRITE")
+    grants.put("s3://sales/in/plain", b"x")
+    admin = grants.client("s3")
+    admin.put_object(Bucket="sales", Key="in/tagged", Body=b"x", Tagging="team=data")
+    s3 = vend(grants, alice, "s3://sales/in/*", "READWRITE")
+    s3.copy_object(Bucket="sales", Key="in/y", CopySource="sales/in/plain")
+    for directive in ({}, {"TaggingDirective": "COPY"}):
+        with refused("AccessDenied", "s3:GetObjectTagging"):
+            s3.copy_object(Bucket="sales", Key="in/y", CopySource="sales/in/tagged", **directive)
+    s3.copy_object(Bucket="sales", Key="in/y", CopySource="sales/in/tagged", TaggingDirective="REPLACE")
+    grants.permit(alice, "s3:GetObjectTagging")
+    own = grants.client("s3", alice)
+    grants.allow(alice, "s3://sales/in/*", "READWRITE")
+    with refused("AccessDenied", "s3:PutObjectTagging"):
+        own.copy_object(Bucket="sales", Key="in/y", CopySource="sales/in/tagged")
+    grants.permit(alice, "s3:PutObjectTagging")
+    own.copy_object(Bucket="sales", Key="in/y", CopySource="sales/in/tagged")
+    assert admin.get_object_tagging(Bucket="sales", Key="in/y")["TagSet"] == [{"Key": "team", "Value": "data"}]
+
+
+@pytest.mark.parametrize("parameter", ["GrantRead", "GrantReadACP", "GrantWriteACP", "GrantFullControl"])
+def test_grants_in_headers_need_the_permission_for_acls(grants: Any, refused: Any, parameter: str) -> None:
+    alice = grants.identity("alice")
+    grants.permit(alice, "s3:PutObject")
+    s3 = grants.client("s3", alice)
+    with refused("AccessDenied", "s3:PutObjectAcl"):
+        s3.put_object(Bucket="sales", Key="in/x", **{parameter: "id=abc"})
+
+
+def test_a_bypass_that_is_false_asks_for_nothing(grants: Any, refused: Any) -> None:
+    alice = grants.identity("alice")
+    grants.permit(alice, "s3:DeleteObject")
+    s3 = grants.client("s3", alice)
+    s3.delete_object(Bucket="sales", Key="in/x", BypassGovernanceRetention=False)
+    with refused("AccessDenied", "s3:BypassGovernanceRetention"):
+        s3.delete_object(Bucket="sales", Key="in/x", BypassGovernanceRetention=True)
