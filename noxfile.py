@@ -18,8 +18,8 @@ nox.options.sessions = ["lint", "types", "tests-3.13"]
 
 ROOT = Path(__file__).parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-# The lowest botocore, with the aiobotocore and the AWS CLI that go with it.
-LOWEST = ("botocore==1.39.9", "boto3==1.39.9", "aiobotocore==2.24.0", "awscli==1.41.9")
+# The lowest botocore, with the aiobotocore and the AWS CLI that go with it; and the lowest moto.
+LOWEST = ("botocore==1.39.9", "boto3==1.39.9", "aiobotocore==2.24.0", "awscli==1.41.9", "moto==5.2.5")
 # From 1.46 the AWS CLI brings a botocore of its own, so the newest goes with any.
 NEWEST = "awscli>=1.46"
 STUBS = ("boto3-stubs[s3,s3control,sts]", "botocore-stubs", "opentelemetry-api>=1.27")
