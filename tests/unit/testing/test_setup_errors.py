@@ -261,6 +261,10 @@ class World:
         once = Config(parameter_validation=False, retries={"total_max_attempts": 1})
         return self.grants.client("s3control", identity, config=once)
 
+    def knows(self, operation: str, parameter: str) -> bool:
+        """Whether botocore's model has this parameter."""
+        return parameter in self.control.meta.service_model.operation_model(operation).input_shape.members
+
     def call(self, operation: str, given: dict[str, Any]) -> Any:
         """Call with the usual parameters, except what is given; None leaves one out."""
         control = self.control if "by" not in given else self.client_of(self.grants.admin_of(given["by"]))
@@ -281,6 +285,8 @@ def world() -> Iterator[World]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.operation}: {row.case}")
 def test_what_is_refused(world: World, refused: Any, row: Row) -> None:
+    if not world.knows(row.operation, "AuditContext") and "AuditContext" in row.given:
+        pytest.skip("botocore's model has no AuditContext")
     with refused(row.code, row.words):
         world.call(row.operation, row.given)
     assert world.grants.requests[-1].status == row.status
@@ -290,7 +296,7 @@ def test_what_is_refused(world: World, refused: Any, row: Row) -> None:
     "audit_context", ["job 17", "tab\there", "ü € 😀", "x" * 2048], ids=["words", "tab", "unicode", "longest"]
 )
 def test_the_audit_contexts_that_aws_allows(world: World, audit_context: str) -> None:
-    if "AuditContext" not in world.control.meta.service_model.operation_model("GetDataAccess").input_shape.members:
+    if not world.knows("GetDataAccess", "AuditContext"):
         pytest.skip("botocore's model has no AuditContext")
     world.call("GetDataAccess", {"AuditContext": audit_context})
     assert world.grants.requests[-1].parameters["AuditContext"] == audit_context
