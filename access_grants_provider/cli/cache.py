@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .settings import aws_options, json_option
+from .suggestions import SuggestingGroup
 
 if TYPE_CHECKING:
     from access_grants_provider.disk import DiskCache, Entry
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["cache"]
 
 
-@click.group(short_help="Show or delete the credentials on disk.")
+@click.group(cls=SuggestingGroup, short_help="Show or delete the credentials on disk.")
 def cache() -> None:
     """Show or delete the credentials that are stored on disk for later processes.
 

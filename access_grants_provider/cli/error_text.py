@@ -16,7 +16,7 @@ from botocore.exceptions import (
 from access_grants_provider.core.service_errors import one_line
 from access_grants_provider.exceptions import AccessGrantsError
 
-from .settings import Failure
+from .settings import Failure, joined
 
 __all__ = ["KNOWN", "NO_CREDENTIALS", "NO_REGION", "in_one_line", "split"]
 
@@ -38,7 +38,7 @@ LOGIN_ERRORS = ("LoginRefreshRequired", "LoginTokenLoadError", "LoginAuthorizati
 def in_one_line(error: Exception) -> str:
     """Return what failed and what to do about it in one line, without control characters."""
     message, hint = _parts(error)
-    return one_line(message if hint is None else f"{message}. {hint}")
+    return one_line(joined(message, hint))
 
 
 def split(error: Exception) -> tuple[str, str | None]:

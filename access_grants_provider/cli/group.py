@@ -18,6 +18,7 @@ from access_grants_provider.exceptions import AccessGrantsError
 from .error_text import KNOWN, in_one_line
 from .interrupts import INTERRUPTED, exit_on_interrupt
 from .settings import Failure, aws_options
+from .suggestions import SuggestingGroup
 
 __all__ = ["COMMANDS", "main"]
 
@@ -49,7 +50,7 @@ COMMANDS = {
 UNREAD = 141
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group whose commands are modules, imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

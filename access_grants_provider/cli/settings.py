@@ -18,6 +18,7 @@ __all__ = [
     "Misuse",
     "Settings",
     "aws_options",
+    "joined",
     "json_option",
     "permission_option",
     "s3_uri",
@@ -37,6 +38,13 @@ class Settings:
     endpoint_url: str | None = None
 
 
+def joined(message: str, hint: str | None) -> str:
+    """Return what failed and what to do about it as sentences of one line. AWS ends its messages with a full stop."""
+    if hint is None:
+        return message
+    return f"{message} {hint}" if message.endswith(("?", ".")) else f"{message}. {hint}"
+
+
 class Failure(click.ClickException):
     """Ends the command with exit code 1 and one line: what failed, and what to do about it (``hint``)."""
 
@@ -47,7 +55,7 @@ class Failure(click.ClickException):
 
     def format_message(self) -> str:
         """Return the line without the word Error."""
-        return self.message if self.hint is None else f"{self.message}. {self.hint}"
+        return joined(self.message, self.hint)
 
 
 class Misuse(click.UsageError):

@@ -44,6 +44,12 @@ def alice(alice: Identity, server: AccessGrantsServer, monkeypatch: pytest.Monke
 
 
 @pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no command wrap its lines: a worker of pytest-xdist has this variable, and a pipe has no width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _no_patience_with_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a command in this process fail at once where the service limits its rate, and not after two minutes."""
     monkeypatch.setattr(control_calls, "THROTTLE_SECONDS", 0.0)
