@@ -19,7 +19,7 @@ from .environment import FETCHING_PROFILES
 from .error_text import NO_CREDENTIALS, NO_REGION
 from .settings import Failure, Settings
 
-__all__ = ["Connection", "connect", "open_session"]
+__all__ = ["Connection", "connect", "open_session", "place_of"]
 
 # The region for calls that are made before a region is known: S3 answers there for every bucket.
 ANY_REGION = "us-east-1"
@@ -79,18 +79,21 @@ def connect(settings: Settings, *, needs_region: bool = True, on_disk: bool = Fa
     if region is None and needs_region:
         raise Failure(*NO_REGION)
     options["endpoint_url"] = settings.endpoint_url
-    if on_disk and not _is_configured("cache", session):
+    if on_disk and place_of("cache", session) is None:
         options["cache"] = "disk"
-    if not _is_configured("timeout_seconds", session):
+    if place_of("timeout_seconds", session) is None:
         options["timeout_seconds"] = TIMEOUT_SECONDS
     given = {name: value for name, value in options.items() if value is not None}
     return Connection(session, provider_for(session, **given), region)
 
 
-def _is_configured(option: str, session: Session) -> bool:
-    """Tell whether the environment or the profile sets an option of ``AccessGrantsConfig``."""
+def place_of(option: str, session: Session) -> str | None:
+    """Return where an option of ``AccessGrantsConfig`` is set, the environment or the profile; None if in neither."""
+    variable = ENVIRONMENT_PREFIX + option.upper()
+    if os.environ.get(variable):
+        return variable
     section = session.get_scoped_config().get(PROFILE_SECTION) or {}
-    return ENVIRONMENT_PREFIX + option.upper() in os.environ or option in section
+    return f"{option} of the profile's {PROFILE_SECTION}" if option in section else None
 
 
 @contextmanager

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from access_grants_provider.core.io_requests import CallerAccount, FindInstance
 from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import target_of
-from access_grants_provider.core.service_errors import ADVICE, denial_kind
-from access_grants_provider.exceptions import AccessGrantsError, CallerCredentialsError, Unreachable
+from access_grants_provider.core.service_errors import ADVICE, UnreadableAnswer, denial_kind
+from access_grants_provider.exceptions import (
+    AccessDenied,
+    AccessGrantsError,
+    CallerCredentialsError,
+    MalformedAnswer,
+    Unreachable,
+)
 
-from .connection import Connection
-from .environment import PLUGINS, loads_plugin
+from .conclusion import Conclusion, conclude
+from .connection import Connection, place_of
 from .error_text import KNOWN, in_one_line, split
+from .findings import Finding, Status
 from .service_calls import ServiceCalls
 from .settings import Failure
 from .spinner import Spinner
 
-__all__ = ["Diagnosis", "Finding", "switches"]
+__all__ = ["Diagnosis"]
 
 FAILURES = (AccessGrantsError, Failure, *KNOWN)
 UNREACHABLE = (Unreachable, HTTPClientError, ConnectionError)
+NOT_AWS = (MalformedAnswer, UnreadableAnswer)
 
 KMS_HINT = (
     "Allow the IAM role of the grant's location to use the bucket's key: kms:Decrypt to read, kms:GenerateDataKey to "
@@ -37,21 +44,12 @@ ROLE_HINT = (
 )
 
 
-class Finding(NamedTuple):
-    """The result of one step. ``hint`` is what to do about it."""
-
-    step: str
-    status: Literal["ok", "failed", "skipped", "on", "off"]
-    found: str
-    hint: str | None = None
-
-
 class _Stop(Exception):
     """Carries a finding after which the other steps can only fail."""
 
 
 class Diagnosis:
-    """Tries the steps for one target. After the last finding, ``reached`` tells whether its data can be read."""
+    """Tries the steps for one target. :meth:`conclusion` is to be asked after the last finding."""
 
     def __init__(self, connection: Connection, uri: str, write_canary: bool) -> None:
         self._connection = connection
@@ -65,7 +63,9 @@ class Diagnosis:
         self._vended: dict[str, VendedCredentials] = {}
         self._s3: dict[str, Any] = {}
         self._key: str | None = None
-        self.reached = False
+        self._statuses: dict[str, Status] = {}
+        # Why the data can't be read although nothing is unknown.
+        self._obstacle: str | None = None
 
     def findings(self) -> Iterator[Finding]:
         """Yield one finding for each step, in order."""
@@ -79,7 +79,6 @@ class Diagnosis:
             "reading": self._reading,
         }
         why: str | None = None
-        results: dict[str, str] = {}
         for step, try_step in steps.items():
             finding = Finding(step, "skipped", why or "")
             if why is None:
@@ -88,16 +87,28 @@ class Diagnosis:
                         finding = try_step()
                     except _Stop as stop:
                         why, finding = f"not tried: {step} failed", stop.args[0]
+                    except AccessDenied as denial:
+                        finding = Finding(step, "no", *split(denial))
                     except FAILURES as error:
                         finding = Finding(step, "failed", *split(error))
+                        # Each of the other steps would wait as long for the same result, or get the same answer.
                         if isinstance(error, UNREACHABLE):
-                            # Each of the other steps would wait as long for the same result.
                             why = f"not tried: {step} got no answer"
-            results[step] = finding.status
-            yield finding
-        needed = "reading" if not self._target.is_prefix else "listing"
-        self.reached = results["READ vend"] == results[needed] == "ok" and results["reading"] != "failed"
-        yield from self._canary(why)
+                        elif isinstance(error, NOT_AWS):
+                            why = f"not tried: {step} got an answer that is not AWS's"
+            yield self._noted(finding)
+        for finding in self._canary(why):
+            yield self._noted(finding)
+
+    def conclusion(self) -> Conclusion:
+        """Return what the steps come to."""
+        return conclude(self._uri, self._statuses, self._obstacle)
+
+    def _noted(self, finding: Finding) -> Finding:
+        self._statuses[finding.step] = finding.status
+        if finding.step in ("listing", "reading") and finding.status == "failed":
+            self._obstacle = f"a grant covers it, but {finding.step} it failed"
+        return finding
 
     def _identity(self) -> Finding:
         try:
@@ -123,6 +134,7 @@ class Diagnosis:
         own, name = self._connection.region, self._target.bucket
         bucket = self._calls.find_bucket(name)
         if bucket.is_missing:
+            self._obstacle = f"there is no bucket {name!r}"
             raise _Stop(Finding("region", "failed", f"There is no bucket {name!r}", "Check its name"))
         self._region = bucket.region or self._region
         hint = f"Give --region {self._region}, or put region = {self._region} into the AWS profile"
@@ -138,7 +150,8 @@ class Diagnosis:
     def _instance(self) -> Finding:
         known = self._connection.provider.config.account_id
         if known is not None:
-            return Finding("instance", "skipped", f"not looked up: account_id is set to {known}")
+            place = place_of("account_id", self._connection.session) or "account_id"
+            return Finding("instance", "skipped", f"not looked up: {place} is {known}")
         if self._account is None:
             return Finding("instance", "skipped", "not looked up: the caller's account is not known")
         action = "s3:GetAccessGrantsInstanceForPrefix"
@@ -148,11 +161,11 @@ class Diagnosis:
             kind = denial_kind(error) if isinstance(error, ClientError) else None
             if kind == "no instance":
                 found = f"No S3 Access Grants instance in {self._region} has a location that covers {self._target}"
-                return Finding("instance", "failed", found, ADVICE["no instance"])
+                return Finding("instance", "no", found, ADVICE["no instance"])
             if kind is not None:
                 return Finding(
                     "instance",
-                    "failed",
+                    "no",
                     f"The caller may not call {action}",
                     f"Allow it on {self._instance_arn()}. Without it, only an instance in the caller's own account or "
                     "in account_id is found",
@@ -189,7 +202,8 @@ class Diagnosis:
         # The S3 console creates empty objects as folders. Reading one would prove little.
         self._key = next((key for key in keys if not key.endswith("/")), None)
         more = " or more" if answer.get("IsTruncated") else ""
-        return Finding("listing", "ok", f"{len(keys)}{more} objects under {self._target}")
+        noun = "object" if len(keys) == 1 else "objects"
+        return Finding("listing", "ok", f"{len(keys)}{more} {noun} under {self._target}")
 
     def _reading(self) -> Finding:
         if self._key is None:
@@ -252,19 +266,3 @@ def _s3_finding(step: str, error: Exception) -> Finding:
         if code in ("AccessDenied", "403"):
             return Finding(step, "failed", in_one_line(error), ROLE_HINT)
     return Finding(step, "failed", what, hint)
-
-
-def switches(connection: Connection) -> Iterator[Finding]:
-    """Tell which programs use grants without being changed: boto3 programs in this environment, and the AWS CLI."""
-    if loads_plugin(os.environ):
-        yield Finding("autoload", "on", f"{PLUGINS} covers the boto3 programs of this environment")
-    else:
-        hint = f"export {PLUGINS}=access-grants=access_grants_provider"
-        yield Finding("autoload", "off", f"{PLUGINS} does not name access_grants_provider", hint)
-    plugins = connection.session.full_config.get("plugins", {})
-    if "access_grants_provider.awscli" in plugins.values():
-        v2 = "" if "cli_legacy_plugin_path" in plugins else ". Version 2 also needs cli_legacy_plugin_path there"
-        yield Finding("AWS CLI", "on", f"[plugins] in the AWS config names access_grants_provider.awscli{v2}")
-    else:
-        hint = "Put access-grants = access_grants_provider.awscli there"
-        yield Finding("AWS CLI", "off", "[plugins] in the AWS config does not name access_grants_provider.awscli", hint)

@@ -73,7 +73,10 @@ def test_a_command_ends_where_s3_control_does_not_answer(alice, run, black_hole,
 def failed_steps(done) -> list[str]:
     """The steps that failed. None was tried after the first."""
     assert done.stderr == ""
-    rows = [line for line in done.stdout.splitlines() if not line.startswith(" ")][:-2]
+    findings = done.stdout.partition("\n\n")[0]
+    rows = [
+        line for line in findings.splitlines() if line[:1] in "fosn" and not line.startswith(("on ", "off", "note"))
+    ]
     failed = [index for index, row in enumerate(rows) if row.startswith("failed")]
     assert all("not tried: " in row for row in rows[failed[0] + 1 :]), done.stdout
     return [rows[index][8:22].strip() for index in failed]
