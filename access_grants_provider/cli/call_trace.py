@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -27,7 +27,8 @@ LOOK_UP = "GetAccessGrantsInstanceForPrefix"
 class TracedCall:
     """One call: its API ``operation``, ``region``, purpose (``what``), duration, and error if it failed.
 
-    ``kind`` is the kind of denial, where the error is a denial by S3 Access Grants.
+    ``kind`` is the kind of denial, where the error is a denial by S3 Access Grants. ``status`` is ``"ok"``, ``"no"``
+    where AWS denied the call, and ``"failed"`` for any other error.
     """
 
     operation: str
@@ -36,6 +37,7 @@ class TracedCall:
     seconds: float
     error: str | None
     kind: DenialKind | None
+    status: Literal["ok", "no", "failed"]
 
     def as_json(self) -> dict[str, Any]:
         """Return the record that ``--json`` prints."""
@@ -44,6 +46,7 @@ class TracedCall:
             "region": self.region,
             "what": self.what,
             "seconds": round(self.seconds, 3),
+            "status": self.status,
             "error": self.error,
         }
 
@@ -57,7 +60,8 @@ class CallTrace:
     def __call__(self, call: ControlCall, api_call: ApiCall, seconds: float, error: Exception | None) -> None:
         """Record one call. The description names the parameters it shows, so that no secret can be among them."""
         operation, what = _described(call)
-        self.calls.append(TracedCall(operation, api_call.region, what, seconds, _error_text(error), _kind(call, error)))
+        text, kind = _error_text(error), _kind(call, error)
+        self.calls.append(TracedCall(operation, api_call.region, what, seconds, text, kind, _status(error)))
 
     def advice(self) -> str | None:
         """Return what helps against the denial that these calls ended in, or None where they ended in none.
@@ -82,6 +86,12 @@ def _kind(call: ControlCall, error: Exception | None) -> DenialKind | None:
     kind = denial_kind(error)
     # A caller who may not look up the instance is not denied: the caller's own account is tried instead.
     return kind if isinstance(call, GetDataAccess) or kind == "no instance" else None
+
+
+def _status(error: Exception | None) -> Literal["ok", "no", "failed"]:
+    if error is None:
+        return "ok"
+    return "no" if isinstance(error, ClientError) and denial_kind(error) is not None else "failed"
 
 
 def _described(call: ControlCall) -> tuple[str, str]:

@@ -13,11 +13,13 @@ from access_grants_provider.core.operations import OPERATIONS
 
 from .interrupts import exit_on_interrupt
 from .settings import Failure, Settings, aws_options, json_option, s3_uri, target_argument
+from .text_layout import echo_wrapped
 
 if TYPE_CHECKING:
     from access_grants_provider import Decision
 
     from .call_trace import CallTrace
+    from .connection import Connection
 
 __all__ = ["explain"]
 
@@ -69,12 +71,13 @@ def explain(ctx: click.Context, operation: str, target: str, copy_source: str | 
             decision = connection.provider.explain(name, **parameters)
         except (AccessGrantsError, *KNOWN) as error:
             failure = error
+        advice = None if decision is None else _advice(decision, trace, connection)
     if failure is not None:
         # The calls up to the failure show its cause.
         message = in_one_line(failure)
-        _print(None, trace, as_json, message)
+        _print(None, trace, as_json, error=message)
         raise Failure(message)
-    _print(decision, trace, as_json)
+    _print(decision, trace, as_json, advice)
     ctx.exit(1 if decision is not None and decision.outcome == "denied" else 0)
 
 
@@ -118,8 +121,9 @@ def _parameters(name: str, uri: str, copy_source: str | None, ctx: click.Context
     return parameters
 
 
-def _print(decision: Decision | None, trace: CallTrace, as_json: bool, error: str | None = None) -> None:
-    advice = None if decision is None or decision.outcome in ("granted", "unsupported") else _advice(decision, trace)
+def _print(
+    decision: Decision | None, trace: CallTrace, as_json: bool, advice: str | None = None, error: str | None = None
+) -> None:
     if as_json:
         document = {
             "decision": None if decision is None else asdict(decision),
@@ -129,31 +133,40 @@ def _print(decision: Decision | None, trace: CallTrace, as_json: bool, error: st
         }
         click.echo(json.dumps(document, indent=2, default=_in_json))
         return
+    # A key may hold any character. Control characters must not reach the terminal.
     from access_grants_provider.core.service_errors import one_line
 
-    lines = []
     if decision is not None:
-        needs = (
-            f"needs {decision.permission}" if decision.permission is not None else "is not covered by S3 Access Grants"
-        )
-        lines.append(f"{decision.operation} {needs}{f' on {decision.target}' if decision.target else ''}")
+        needs = f"needs {decision.permission}" if decision.permission else "is not covered by S3 Access Grants"
+        target = f" on {decision.target}" if decision.target else ""
+        echo_wrapped(one_line(f"{decision.operation} {needs}{target}"))
     for number, call in enumerate(trace.calls, start=1):
-        lines.append(f"{number}. {call.operation} in {call.region}: {call.what}")
-        lines.append(f"   {call.error or 'ok'} ({call.seconds * 1000:.0f} ms)")
+        lead = f"{number}. "
+        echo_wrapped(one_line(f"{call.operation} in {call.region}: {call.what}"), lead)
+        error = "" if call.error is None else f": {call.error}"
+        echo_wrapped(
+            one_line(f"{call.status}{error} ({call.seconds * 1000:.0f} ms)"), " " * len(lead), status=call.status
+        )
     if decision is not None:
-        lines.append(f"=> {_conclusion(decision)}")
+        echo_wrapped(one_line(_conclusion(decision)), "=> ", status=decision.outcome)
     if advice is not None:
-        lines.append(f"   What helps: {advice}")
-    # A key may hold any character. Control characters must not reach the terminal.
-    for line in lines:
-        click.echo(one_line(line))
+        echo_wrapped(one_line(f"What helps: {advice}"), "   ")
 
 
-def _advice(decision: Decision, trace: CallTrace) -> str | None:
+def _advice(decision: Decision, trace: CallTrace, connection: Connection) -> str | None:
+    """Return what helps where a request is not granted."""
     from access_grants_provider.core.service_errors import ADVICE
 
+    from .service_calls import bucket_region
+
+    if decision.outcome not in ("denied", "fallback"):
+        return None
     if decision.target is None:
         return ADVICE["two buckets"]
+    try:
+        bucket_region(connection, decision.target)
+    except Failure as missing:
+        return missing.format_message()
     return trace.advice()
 
 
@@ -162,6 +175,8 @@ def _conclusion(decision: Decision) -> str:
         ends = "" if decision.expiration is None else f", until {_in_json(decision.expiration)}"
         owner = f", of account {decision.account_id} in {decision.region}" if decision.account_id else ""
         return f"granted: signed with the grant {decision.scope}{owner}{ends}"
+    if decision.outcome == "implied":
+        return f"implied: {decision.reason}"
     if decision.outcome == "denied":
         return f"denied: not sent: {decision.reason}"
     return f"{decision.outcome}: signed with the caller's own credentials: {decision.reason}"

@@ -32,11 +32,19 @@ def test_a_fallback_shows_the_answer_that_led_to_it_and_what_would_help(server, 
     done = invoke("explain", "put-object", "s3://data/in/x")
     assert done.exit_code == 0
     shown = steps(done)
-    assert "   AccessDenied: You do not have WRITE permissions to the requested S3 Prefix: s3://data/in/x" in shown
+    assert "   no: AccessDenied: You do not have WRITE permissions to the requested S3 Prefix: s3://data/in/x" in shown
     assert shown[-2].startswith("=> fallback: signed with the caller's own credentials: No grant gives the caller")
     assert shown[-1].startswith("   What helps: Ask the owner of the S3 Access Grants instance for a grant")
     # HeadBucket, for the bucket's region, is all that S3 sees.
     assert {one.operation for one in server.requests if one.service == "s3"} == {"HeadBucket"}
+
+
+def test_a_probe_that_is_answered_from_a_grant(server, alice, invoke):
+    done = invoke("explain", "head-object", "s3://data/in")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "=> implied: " in done.stdout
+    assert "signed with" not in done.stdout
+    assert "What helps" not in done.stdout
 
 
 def test_a_request_that_would_be_refused_is_exit_1(server, alice, invoke):
@@ -74,6 +82,7 @@ def test_json_has_the_decision_and_the_calls(server, alice, invoke):
     # One more where botocore does not know InstanceScope.
     assert calls[0] == ("GetCallerIdentity", "us-east-1", None)
     assert calls[-1] == ("GetDataAccess", "us-east-1", None)
+    assert {one["status"] for one in document["calls"]} <= {"ok", "no"}
     assert all(one["seconds"] >= 0 for one in document["calls"])
 
 
@@ -142,6 +151,7 @@ def test_a_failure_shows_the_calls_up_to_it(server, alice, invoke, options):
     if options:
         document = json.loads(done.stdout)
         assert document["decision"] is None
+        assert document["calls"][-1]["status"] == "failed"
         assert "failed with SlowDown (503)" in document["error"]
 
 
