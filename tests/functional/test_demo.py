@@ -44,21 +44,22 @@ HOSTILE = {
     "BOTOCORE_EXPERIMENTAL__PLUGINS": "agp=access_grants_provider",
 }
 
-# Request, permission, target, grant, source, signer, answer.
+# Request, target, permission, signer with the grant, source, answer.
 ROWS = [
-    "list_objects_v2 READ s3://lake/raw/* s3://lake/raw/* vended grant 200",
-    "get_object READ s3://lake/raw/q3.csv s3://lake/raw/* cache grant 200",
-    "put_object WRITE s3://lake/ml/train.csv s3://lake/ml/* vended grant 200",
-    "get_object READ s3://lake/ml/train.csv s3://lake/ml/* vended grant 200",
-    "upload_fileobj x4 WRITE s3://lake/ml/model.bin s3://lake/ml/* cache grant 200",
-    "head_object READ s3://lake/ml/model.bin s3://lake/ml/* cache grant 200",
-    "copy_object READWRITE s3://lake/ml/train.* s3://lake/ml/* vended grant 200",
-    "delete_objects WRITE s3://lake/ml/* s3://lake/ml/* cache grant 200",
-    "presigned GET READ s3://lake/ml/train.csv s3://lake/ml/* cache grant 200",
-    "put_object WRITE s3://lake/raw/q4.csv none alice 403 AccessDenied",
-    "get_object READ s3://lake/hr/pay.csv none alice 403 AccessDenied",
-    "get_object READ s3://lake/docs/faq.md none alice 200",
-    "get_object READ s3://lake/hr/pay.csv none nobody not sent",
+    "list_objects_v2 raw/* READ alice AccessDenied",
+    "list_objects_v2 raw/* READ grant raw/* vended 200",
+    "get_object raw/q3.csv READ grant raw/* cache 200",
+    "put_object ml/train.csv WRITE grant ml/* vended 200",
+    "get_object ml/train.csv READ grant ml/* vended 200",
+    "upload_fileobj ml/model.bin WRITE grant ml/* cache 4 x 200",
+    "head_object ml/model.bin READ grant ml/* cache 200",
+    "copy_object ml/train.* READWRITE grant ml/* vended 200",
+    "delete_objects ml/* WRITE grant ml/* cache 200",
+    "presigned GET ml/train.csv READ grant ml/* cache 200",
+    "put_object raw/q4.csv WRITE alice AccessDenied",
+    "get_object hr/pay.csv READ alice AccessDenied",
+    "get_object docs/faq.md READ alice 200",
+    "get_object hr/pay.csv READ nobody not sent",
 ]
 
 # The demo with a first line that waits for the test.
@@ -120,20 +121,39 @@ def test_shows_every_line_whatever_the_environment_says(tmp_path: Path) -> None:
         f"✓ {number} {row}" for number, row in enumerate(ROWS, start=1)
     ]
     assert "✗" not in done.stdout
-    assert "15 S3 requests, 14 control calls: 6 GetDataAccess" in done.stdout
+    assert "16 S3 requests, 14 control calls: 6 GetDataAccess" in done.stdout
     assert "\x1b" not in done.stdout
     assert temporary_files(tmp_path) == []
     assert not listens(url_in(done.stdout))
 
 
 @pytest.mark.exhaustive
-def test_fits_80_columns_without_cutting_anything(tmp_path: Path) -> None:
-    done = run_demo(tmp_path, COLUMNS="80")
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_each_row_is_one_line_of_80_columns_at_most(tmp_path: Path, columns: int) -> None:
+    done = run_demo(tmp_path, COLUMNS=str(columns))
     assert done.returncode == 0
-    assert max(map(len, done.stdout.splitlines())) <= 80
-    words = done.stdout.split()
-    for row in ROWS:
-        assert set(row.replace("x4", "4 requests").split()) <= set(words)
+    lines = done.stdout.splitlines()
+    rows = [line for line in lines if re.match(r"✓ [ 1]\d ", line)]
+    assert len(rows) == len(ROWS)
+    assert max(map(len, rows)) <= 80
+    assert max(map(len, lines)) <= max(columns, 80)
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_it_says_why_the_second_line_works_and_what_to_run_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(story, "steps", lambda: STEPS[:2])
+    done = CliRunner().invoke(main, ["demo"])
+    assert "Alice's own policy allows READ on s3://lake/docs/* and no more." in done.stdout
+    before, _, after = done.stdout.partition("After: access_grants_provider.register(session)")
+    assert "Before the one line that registers" in before
+    assert "AccessDenied" in before
+    assert "grant raw/*" in after
+    assert "Line 1 fails because no policy lets alice list s3://lake/raw/. Line 2 is the same call, and works" in after
+    next_steps = after.partition("Next:\n")[2].splitlines()
+    assert [line.split()[:2] for line in next_steps] == [["access-grants", "serve"], ["access-grants", "doctor"]]
 
 
 @pytest.mark.exhaustive
@@ -141,7 +161,7 @@ def test_fits_80_columns_without_cutting_anything(tmp_path: Path) -> None:
 def test_does_without_characters_the_terminal_lacks(tmp_path: Path, encoding: str) -> None:
     done = run_demo(tmp_path, PYTHONIOENCODING=encoding)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "ok All 13 lines" in done.stdout
+    assert "ok All 14 lines" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -154,18 +174,18 @@ def test_colours_can_be_had_and_done_without(
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", **variables}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(story, "steps", lambda: [STEPS[0]])
+    monkeypatch.setattr(story, "steps", lambda: [STEPS[1]])
     done = CliRunner().invoke(main, ["demo", *arguments], color=True)
     assert done.exit_code == 0
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]m", done.stdout)) is colours
 
 
 STEPS = story.steps()
-FIRST = STEPS[0].requests[0]
+FIRST = STEPS[1].requests[0]
 
 
 def broken(**changes: Any) -> Step:
-    return replace(STEPS[0], requests=(replace(FIRST, **changes),))
+    return replace(STEPS[1], requests=(replace(FIRST, **changes),))
 
 
 @pytest.mark.parametrize(
@@ -180,25 +200,29 @@ def broken(**changes: Any) -> Step:
         (broken(source="cache"), "decision, source: expected cache, came vended"),
         (broken(signer="alice"), "server, signer: expected alice, came grant"),
         (broken(signer=None), "requests at the server: expected none, came ListObjectsV2"),
+        (
+            replace(STEPS[0], requests=()),
+            "requests at the server: expected none, came ListObjectsV2",
+        ),
         (broken(status=403), "server, status: expected 403, came 200"),
         (broken(error_code="SlowDown"), "server, error_code: expected SlowDown, came nothing"),
-        (replace(STEPS[0], requests=(FIRST, FIRST)), "decisions: expected ListObjectsV2, ListObjectsV2, came"),
-        (replace(STEPS[0], answer=["a"]), "the program got: expected ['a'], came ['raw/q2.csv', 'raw/q3.csv']"),
-        (replace(STEPS[10], answer="pay"), "the program got: expected pay, came AccessDenied from S3"),
-        (replace(STEPS[12], answer="pay"), "the program got: expected pay, came AccessDenied from Access Grants"),
+        (replace(STEPS[1], requests=(FIRST, FIRST)), "decisions: expected ListObjectsV2, ListObjectsV2, came"),
+        (replace(STEPS[1], answer=["a"]), "the program got: expected ['a'], came ['raw/q2.csv', 'raw/q3.csv']"),
+        (replace(STEPS[11], answer="pay"), "the program got: expected pay, came AccessDenied from S3"),
+        (replace(STEPS[13], answer="pay"), "the program got: expected pay, came AccessDenied from Access Grants"),
     ],
 )
 def test_a_wrong_line_is_marked_and_makes_the_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, step: Step, complaint: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "140")
-    monkeypatch.setattr(story, "steps", lambda: [step, STEPS[11]])
+    monkeypatch.setattr(story, "steps", lambda: [step, STEPS[12]])
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
     assert complaint in done.stdout
     assert f"Line 1, {step.title}" in done.stdout
-    assert "✗   1" in done.stdout
-    assert "✓   2" in done.stdout
+    assert "✗  1" in done.stdout
+    assert "✓  2" in done.stdout
     assert "✗ 1 of 2 lines came out wrong." in done.stdout
 
 
@@ -207,7 +231,7 @@ def test_an_error_nobody_expected_is_a_wrong_line(monkeypatch: pytest.MonkeyPatc
         raise ConnectionResetError("gone")
 
     monkeypatch.setenv("COLUMNS", "140")
-    monkeypatch.setattr(story, "steps", lambda: [replace(STEPS[0], call=fail)])
+    monkeypatch.setattr(story, "steps", lambda: [replace(STEPS[1], call=fail)])
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
     assert "came ConnectionResetError: gone" in done.stdout
@@ -216,12 +240,12 @@ def test_an_error_nobody_expected_is_a_wrong_line(monkeypatch: pytest.MonkeyPatc
 
 def test_a_sum_that_does_not_agree_with_the_server_makes_the_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AccessGrantsProvider, "stats", lambda _: Stats())
-    monkeypatch.setattr(story, "steps", lambda: STEPS[:1])
+    monkeypatch.setattr(story, "steps", lambda: STEPS[:2])
     done = CliRunner().invoke(main, ["demo"])
     assert done.exit_code == 1
     # Two, or three where botocore does not know InstanceScope.
     assert re.search(r"control calls that the package counts: expected [23], came 0", done.stdout)
-    assert "All 1 line came out right, but not the sum." in done.stdout
+    assert "All 2 lines came out right, but not the sum." in done.stdout
 
 
 def test_the_environment_is_afterwards_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from .checks import Difference, Line
@@ -16,10 +16,11 @@ from .story import ALLOWED, BUCKET, CALLER, GRANTS
 
 __all__ = ["Report"]
 
-COLUMNS = ("", "#", "Request", "Permission", "Target asked", "Grant matched", "Source", "Signed by", "Answer")
-# On a narrow terminal some cells share a column, one below the other.
-NARROW_COLUMNS = ("", "#", "Request", "Asked", "Grant, source", "Signer", "Answer")
-GAP = 2
+COLUMNS = ("", "#", "Request", "Target", "Needs", "Signed by", "Source", "Answer")
+NEXT = (
+    ("access-grants serve --bucket sales > local.env", "for your own program"),
+    ("access-grants doctor s3://BUCKET/PREFIX/", "on AWS: may you read there?"),
+)
 
 
 class Report:
@@ -35,16 +36,13 @@ class Report:
         grants = " and ".join(f"{permission} on {scope}" for permission, scope in GRANTS)
         permission, scope = ALLOWED
         self._say(
-            f"A local S3 Access Grants serves the bucket s3://{BUCKET} at {url}. "
-            f"{CALLER.title()} holds two grants, {grants}; without any grant she may {permission} {scope}. "
-            "Her program is plain boto3 code, after one line: access_grants_provider.register(session)"
+            f"A local S3 Access Grants serves s3://{BUCKET} at {url}. {CALLER.title()}'s own policy allows "
+            f"{permission} on {scope} and no more. She holds two grants: {grants}."
         )
 
     def tabulate(self, lines: Sequence[Line]) -> None:
         """Show one row for each line, under the headings of the chapters."""
-        rows, widths = self._cells(lines, wide=True)
-        if sum(widths) + GAP * (len(widths) - 1) > self._console.width:
-            rows, widths = self._cells(lines, wide=False)
+        rows, widths = self._cells(lines)
         self._console.print()
         self._print_rows(widths, rows[:1], "bold")
         numbered = zip(lines, rows[1:], strict=True)
@@ -53,7 +51,7 @@ class Report:
             calls = sum(len(line.control_calls) for line, _ in pairs)
             requests = sum(len(line.records) for line, _ in pairs)
             self._console.print()
-            self._say(f"{chapter} ({_count(requests, 'S3 request')}, {_count(calls, 'control call')})", "italic")
+            self._say(f"{chapter} ({_count(requests, 'request')}, {_count(calls, 'control call')})", "italic")
             self._print_rows(widths, [row for _, row in pairs])
 
     def conclude(self, lines: Sequence[Line], wrong: Sequence[Difference]) -> None:
@@ -80,6 +78,19 @@ class Report:
         kinds = ", ".join(f"{times} {operation}" for operation, times in calls.most_common())
         self._say(f"{_count(requests, 'S3 request')}, {_count(calls.total(), 'control call')}{kinds and f': {kinds}'}.")
 
+    def explain(self) -> None:
+        """Say why the same call fails before the registration and works after it, and what to run next."""
+        self._console.print()
+        self._say(
+            f"Line 1 fails because no policy lets {CALLER} list s3://{BUCKET}/raw/. Line 2 is the same call, and works "
+            f"because a grant does: after register() the request is signed with the grant's credentials."
+        )
+        self._console.print()
+        self._say("Next:")
+        width = max(len(command) for command, _ in NEXT)
+        for command, purpose in NEXT:
+            self._say(f"  {command:{width}}  # {purpose}")
+
     def _complain(self, where: str, wrong: Sequence[Difference]) -> None:
         self._say(where, "bold red")
         for difference in wrong:
@@ -87,64 +98,75 @@ class Report:
         self._console.print()
 
     def _print_rows(self, widths: Sequence[int], rows: Sequence[Sequence[Text]], style: str = "") -> None:
-        # Each chapter is a table of its own; with the same widths they stand as one.
-        roomy = sum(widths) + GAP * (len(widths) - 1) <= self._console.width
-        table = Table(box=None, show_header=False, padding=(0, GAP if roomy else 1, 0, 0), pad_edge=False)
-        for width in widths:
-            table.add_column(width=width, overflow="fold", style=style)
+        # Each chapter is printed by itself; with the same widths they stand as one table.
         for row in rows:
-            table.add_row(*row)
-        self._console.print(table)
+            line = Text(style=style)
+            for cell, width in zip(row, widths, strict=True):
+                line.append(cell)
+                line.append(" " * (width - cell_len(cell.plain) + 1))
+            line.rstrip()
+            # A terminal narrower than the row wraps it, and nothing is cut.
+            self._console.print(line, soft_wrap=True)
 
-    def _cells(self, lines: Sequence[Line], wide: bool) -> tuple[list[list[Text]], list[int]]:
+    def _cells(self, lines: Sequence[Line]) -> tuple[list[list[Text]], list[int]]:
         """Return the rows, the first with the columns' names, and how wide each column has to be."""
-        rows = [[Text(name) for name in (COLUMNS if wide else NARROW_COLUMNS)]]
-        rows += [self._row(number, line, wide) for number, line in enumerate(lines, start=1)]
-        return rows, [max(_width(cell) for cell in column) for column in zip(*rows, strict=True)]
+        rows = [[Text(name) for name in COLUMNS]]
+        rows += [self._row(number, line) for number, line in enumerate(lines, start=1)]
+        return rows, [max(cell_len(cell.plain) for cell in column) for column in zip(*rows, strict=True)]
 
-    def _row(self, number: int, line: Line, wide: bool) -> list[Text]:
+    def _row(self, number: int, line: Line) -> list[Text]:
         mark = Text(self._wrong, "bold red") if line.wrong else Text(self._right, "green")
-        request = [Text(line.step.title, "bold red" if line.wrong else "bold")]
-        if len(line.decisions) > 1:
-            request.append(Text(f"x{len(line.decisions)}" if wide else f"{len(line.decisions)} requests", "dim"))
-        asked = [
-            Text(_each(one.permission for one in line.decisions)),
-            Text(_each(one.target for one in line.decisions)),
+        # Without a registration nothing is decided, and what the request would need is what the step expects.
+        needs = line.decisions or line.step.requests
+        granted = [decision for decision in line.decisions if decision.outcome == "granted"]
+        scope = _short(_each(decision.scope for decision in granted)) if granted else None
+        return [
+            mark,
+            Text(f"{number:2}", "dim"),
+            Text(line.step.title, "bold red" if line.wrong else "bold"),
+            Text(_short(_each(need.target for need in needs))),
+            Text(_each(need.permission for need in needs)),
+            _signer(line, scope),
+            Text(_each(decision.source for decision in granted) if granted else "", "dim"),
+            _answer(line),
         ]
-        grant = [Text("none", "yellow"), Text()]
-        if any(one.outcome == "granted" for one in line.decisions):
-            scopes, sources = (_each(one.scope for one in line.decisions), _each(one.source for one in line.decisions))
-            grant = [Text(scopes, "cyan"), Text(sources, "dim")]
-        signer, answer = _answered(line)
-        between = Text(" " if wide else "\n")
-        columns = [*asked, *grant] if wide else [Text("\n").join(asked), Text("\n").join(grant)]
-        return [mark, Text(f"{number:2}", "dim"), between.join(request), *columns, signer, between.join(answer)]
 
     def _say(self, text: str, style: str = "") -> None:
         encoding = self._console.encoding
-        self._console.print(Text(text.encode(encoding, "backslashreplace").decode(encoding), style))
+        encodable = text.encode(encoding, "backslashreplace").decode(encoding)
+        # rich would leave a blank at the end of each line that it wraps.
+        lines = textwrap.wrap(encodable, self._console.width, break_long_words=False, break_on_hyphens=False)
+        for line in lines:
+            self._console.print(Text(line, style), soft_wrap=True)
 
 
-def _answered(line: Line) -> tuple[Text, list[Text]]:
-    """Return who signed and what S3 answered, by the server's record."""
+def _signer(line: Line, scope: str | None) -> Text:
+    """Return who signed, by the server's record, and for a grant its scope."""
     if not line.records:
-        return Text("nobody", "yellow"), [Text("not sent", "yellow")]
-    signer = _each(one.signer for one in line.records)
-    errors = [one.error_code for one in line.records if one.error_code is not None]
-    style = "yellow" if errors else "green"
-    answer = [Text(_each(one.status for one in line.records), style)]
+        return Text("nobody", "yellow")
+    signer = _each(record.signer for record in line.records)
+    return Text(f"grant {scope}", "cyan") if signer == "grant" and scope else Text(signer, "yellow")
+
+
+def _answer(line: Line) -> Text:
+    """Return what S3 answered, by the server's record: the error codes, else the statuses."""
+    if not line.records:
+        return Text("not sent", "yellow")
+    errors = [record.error_code for record in line.records if record.error_code is not None]
     if errors:
-        answer.append(Text(_each(errors), style))
-    return Text(signer, "cyan" if signer == "grant" else "yellow"), answer
+        return Text(_each(errors), "yellow")
+    times = f"{len(line.records)} x " if len(line.records) > 1 else ""
+    return Text(f"{times}{_each(record.status for record in line.records)}", "green")
+
+
+def _short(uri: str) -> str:
+    """Return the key or the prefix of a URI of the demo's bucket, which the introduction names."""
+    return uri.removeprefix(f"s3://{BUCKET}/")
 
 
 def _each(values: Iterable[object]) -> str:
     """Return the different values, in order."""
     return ", ".join(dict.fromkeys("-" if value is None else str(value) for value in values)) or "-"
-
-
-def _width(cell: Text) -> int:
-    return max(cell_len(line) for line in cell.plain.split("\n"))
 
 
 def _count(number: int, noun: str) -> str:

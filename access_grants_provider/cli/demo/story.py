@@ -35,9 +35,10 @@ OBJECTS = {
 CONTENT = "x,y\n5,6\n"
 REFUSED = Raised("S3", "AccessDenied")
 
-INSIDE = "Inside the grants"
+BEFORE = "Before the one line that registers"
+INSIDE = "After: access_grants_provider.register(session)"
 BEYOND = "Beyond the grants: signed as alice herself"
-NEVER = 'With fallback="never": refused, not sent'
+NEVER = "With fallback='never', they are not sent"
 
 MIB = 1024 * 1024
 # Two parts: S3 takes none smaller than 5 MiB, unless it is the last.
@@ -62,6 +63,14 @@ def set_up(server: LocalAccessGrants) -> Identity:
 def steps() -> list[Step]:
     """Return the lines of the demo, in order."""
     return [
+        Step(
+            "list_objects_v2",
+            _list,
+            REFUSED,
+            (Expected("ListObjectsV2", "READ", RAW, "fallback", signer=CALLER, status=403, error_code="AccessDenied"),),
+            BEFORE,
+            fallback=None,
+        ),
         _granted("list_objects_v2", _list, ["raw/q2.csv", "raw/q3.csv"], "ListObjectsV2", "READ", RAW, RAW, "vended"),
         _granted("get_object", _get("raw/q3.csv"), "a,b\n3,4\n", "GetObject", "READ", "raw/q3.csv", RAW, "cache"),
         _granted("put_object", _put("ml/train.csv"), 200, "PutObject", "WRITE", "ml/train.csv", ML, "vended"),
