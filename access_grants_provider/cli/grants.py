@@ -14,6 +14,8 @@ from .settings import Settings, aws_options, json_option, s3_uri
 if TYPE_CHECKING:
     from access_grants_provider import CallerGrant
 
+    from .connection import Connection
+
 __all__ = ["grants"]
 
 COLUMNS = ("PERMISSION", "SCOPE", "APPLICATION")
@@ -57,12 +59,22 @@ def grants(settings: Settings, /, target: str | None, account_id: str | None, as
             if target is not None:
                 bucket_region(connection, target)
             raise
-        where = ""
-        if not listed:
-            where = f"for {target} in {bucket_region(connection, target)}" if target else f"in {connection.some_region}"
+        none = None if listed else _none_found(connection, target)
     _print(listed, as_json)
-    if where:
-        click.echo(f"You have no grants {where}.", err=True)
+    if none is not None:
+        click.echo(none, err=True)
+
+
+def _none_found(connection: Connection, target: str | None) -> str:
+    """Say that there are no grants, and whether there are some for the folder that an object was named for."""
+    from .service_calls import bucket_region
+
+    if target is None:
+        return f"You have no grants in {connection.some_region}."
+    said = f"You have no grants for {target} in {bucket_region(connection, target)}."
+    if target.endswith(("/", "*")) or next(connection.provider.grants(f"{target}/"), None) is None:
+        return said
+    return f"{said} For {target}/ with the slash you have some."
 
 
 def _print(listed: list[CallerGrant], as_json: bool) -> None:
