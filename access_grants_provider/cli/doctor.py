@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .interrupts import exit_on_interrupt
+from .quiet_logging import quiet_logging
 from .settings import Settings, aws_options, json_option, target_argument
 from .text_layout import echo_wrapped
 
@@ -48,12 +49,16 @@ def doctor(ctx: click.Context, target: str, write_canary: bool, as_json: bool) -
       access-grants doctor s3://sales/emea/ --json | jq -r .conclusion
     """
     with exit_on_interrupt():
+        from access_grants_provider.core.flow_context import OPTIONS_LOGGER
+
         from .connection import connect
         from .diagnosis import Diagnosis
         from .switches import switches
 
     settings: Settings = ctx.obj
-    connection = connect(settings, needs_region=False)
+    # The settings that nobody reads are findings here.
+    with quiet_logging(OPTIONS_LOGGER):
+        connection = connect(settings, needs_region=False)
     diagnosis = Diagnosis(connection, target, write_canary)
     if as_json:
         findings = [*diagnosis.findings(), *switches(connection)]

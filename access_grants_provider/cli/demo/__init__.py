@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 
 from ..environment import isolated_environment
 from ..interrupts import deferred_interrupt, exit_on_interrupt
+from ..quiet_logging import quiet_logging
 
 __all__ = ["demo"]
 
@@ -30,7 +27,7 @@ def demo(ctx: click.Context, no_color: bool) -> None:
       access-grants demo --no-color > demo.txt
     """
     # Imported here, because --help must work without the extra, and because moto reads the environment on import.
-    with isolated_environment(), _quiet_logging("access_grants_provider"):
+    with isolated_environment(), quiet_logging("access_grants_provider"):
         with exit_on_interrupt():
             from .performance import perform
 
@@ -38,14 +35,3 @@ def demo(ctx: click.Context, no_color: bool) -> None:
             right = perform(no_color or ctx.color is False, check_interrupt)
             check_interrupt()
     ctx.exit(0 if right else 1)
-
-
-@contextmanager
-def _quiet_logging(name: str) -> Iterator[None]:
-    """Keep a logger's warnings off stderr where the program has configured no logging."""
-    logger, handler = logging.getLogger(name), logging.NullHandler()
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
+from .conftest import COMMAND
+from .terminal import on_a_terminal
+
 STEPS = [
     "identity",
     "region",
@@ -192,7 +195,7 @@ def test_no_instance(server, alice, invoke):
 
 def test_an_instance_that_is_named_is_not_looked_for(server, writer, invoke):
     done = invoke("doctor", "s3://data/in/", S3_ACCESS_GRANTS_ACCOUNT_ID="123456789012")
-    assert lines(done)["instance"][:2] == ("skipped", "not looked up: account_id is set to 123456789012")
+    assert lines(done)["instance"][:2] == ("skipped", "not looked up: S3_ACCESS_GRANTS_ACCOUNT_ID is 123456789012")
     assert done.exit_code == 0
 
 
@@ -387,10 +390,23 @@ def test_lines_wrap_between_words_with_a_hanging_indent(server, alice, invoke, c
     assert [line for line in lines if line and not line.startswith(starts) and line[1:3] != ". "] == []
 
 
-def test_colours_come_only_where_they_are_wanted(server, alice, surroundings):
-    from .conftest import COMMAND
-    from .terminal import on_a_terminal
+@pytest.mark.exhaustive
+def test_a_setting_that_nobody_reads_is_told_of_once(server, alice, run):
+    done = run("doctor", "s3://data/in/", S3_ACCESS_GRANT_FALLBACK="never")
+    assert done.stderr == ""
+    assert done.stdout.count("S3_ACCESS_GRANT_FALLBACK is not read") == 1
 
+
+def test_colours_come_only_where_they_are_wanted(server, alice, surroundings):
     command = [*COMMAND, "doctor", "s3://nosuch/"]
-    assert "\x1b[" in on_a_terminal(command, surroundings(TERM="xterm")).raw
+    assert "\x1b[31mfailed\x1b[0m" in on_a_terminal(command, surroundings(TERM="xterm")).raw
     assert "\x1b[" not in on_a_terminal(command, surroundings(TERM="xterm", NO_COLOR="1")).raw
+
+
+@pytest.mark.exhaustive
+def test_explain_has_the_same_colours(server, alice, surroundings):
+    command = [*COMMAND, "explain", "put-object", "s3://data/in/x"]
+    shown = on_a_terminal(command, surroundings(TERM="xterm")).raw
+    assert "\x1b[33mno\x1b[0m: AccessDenied" in shown
+    assert "=> \x1b[33mfallback\x1b[0m: signed" in shown
+    assert "\x1b[" not in on_a_terminal([*command, "--no-color"], surroundings(TERM="xterm")).raw
