@@ -23,6 +23,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def bucket_other(grants) -> None:
+    # Before the grants of ``alice``: no grant without its bucket.
+    grants.bucket("other")
+
+
 @pytest.fixture
 def provider(grants, alice):
     grants.grant(grants.identity("bob"), "s3://data/a/*", "WRITE")
