@@ -103,7 +103,15 @@ def ecosystem(session: nox.Session) -> None:
 def javascript(session: nox.Session) -> dict[str, str]:
     """Install the SDK for JavaScript, if there is npm; one test has it read through ``credential_process``."""
     folder = folder_of(session, "javascript")
-    command = ["npm", "install", "--silent", "--prefix", str(folder), "@aws-sdk/client-s3", "@aws-sdk/client-s3-control"]
+    command = [
+        "npm",
+        "install",
+        "--silent",
+        "--prefix",
+        str(folder),
+        "@aws-sdk/client-s3",
+        "@aws-sdk/client-s3-control",
+    ]
     try:
         subprocess.run(command, capture_output=True, timeout=120, check=True)
     except (OSError, subprocess.SubprocessError) as error:

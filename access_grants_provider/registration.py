@@ -16,7 +16,9 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
+from botocore import UNSIGNED
 from botocore.client import BaseClient
 from botocore.hooks import BaseEventHooks
 from botocore.session import Session
@@ -24,8 +26,10 @@ from botocore.session import Session
 from .core.clock import Clock
 from .core.config import AccessGrantsConfig, load, misspelt_settings
 from .core.flow_context import OPTIONS_LOGGER
+from .core.s3_hosts import is_s3_host
 from .exceptions import ConfigurationError
 from .provider import AccessGrantsProvider
+from .sdk.api_calls import NOBODY
 from .sdk.client_hook import ClientHook
 from .sdk.crt_transfers import ClassicTransfers
 from .sdk.internal_clients import profile_place, profile_settings
@@ -334,9 +338,14 @@ def _has_uncovered_client(session: Any) -> bool:
         # The client, or with Python 3.10 its dictionary.
         attributes = referrer if isinstance(referrer, dict) else getattr(referrer, "__dict__", {})
         meta = attributes.get("meta")
-        if attributes.get("_loader") is not loader or meta is None:
+        if attributes.get("_loader") is not loader or meta is None or meta.service_model.service_name != "s3":
             continue
-        if meta.service_model.service_name == "s3" and _registry.hook(meta.events) is None:
+        signer = attributes["_request_signer"]
+        # The clients that ask for a bucket's region are the provider's own, and bring credentials with each call.
+        is_users = signer._credentials is not None and signer._credentials.access_key != NOBODY["aws_access_key_id"]
+        is_signed = signer.signature_version is not UNSIGNED
+        is_s3 = is_s3_host(urlsplit(meta.endpoint_url).hostname or "")
+        if is_users and is_signed and is_s3 and _registry.hook(meta.events) is None:
             return True
     return False
 

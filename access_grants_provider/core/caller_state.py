@@ -20,9 +20,8 @@ from typing import Any, NamedTuple, Protocol
 from .circuit_breaker import CircuitBreaker
 from .clock import Clock
 from .credential_cache import CredentialCache
-from .grant_hints import ListedGrant
-from .prefix_index import PrefixIndex
-from .scopes import GrantScope, Permission, Target, permits
+from .listed_grants import ListedGrants
+from .scopes import GrantScope, Permission, Target
 from .service_errors import Denial
 from .single_flight import SingleFlight
 
@@ -33,7 +32,6 @@ __all__ = [
     "DenialCache",
     "FrozenCredentials",
     "HeldGrant",
-    "ListedGrants",
     "Owner",
 ]
 
@@ -78,9 +76,6 @@ class FrozenCredentials(Protocol):
         """The session token of temporary credentials."""
 
 
-NOTHING: frozenset[Permission] = frozenset()
-
-
 class HeldGrant(NamedTuple):
     """A grant that a caller has, as listed or as vended; ``account_id`` and ``region`` are its instance's."""
 
@@ -88,39 +83,6 @@ class HeldGrant(NamedTuple):
     scope: GrantScope
     account_id: str
     region: str
-
-
-class ListedGrants:
-    """The caller's grants in one bucket, of one instance; None where they could not be listed. ``until``: monotonic."""
-
-    __slots__ = ("_objects", "_prefixes", "grants", "until")
-
-    def __init__(self, grants: tuple[ListedGrant, ...] | None, until: float) -> None:
-        self.grants = grants
-        self.until = until
-        self._objects: dict[str, frozenset[Permission]] = {}
-        # With each prefix what the shorter ones give too: of 10,000 grants the answer takes as long as of ten.
-        self._prefixes: PrefixIndex[frozenset[Permission]] = PrefixIndex()
-        for permission, scope in sorted(grants or (), key=lambda grant: grant[1].key):
-            if scope.is_prefix:
-                self._prefixes.put(scope.key, (self._prefixes.longest(scope.key) or NOTHING) | {permission})
-            else:
-                self._objects[scope.key] = self._objects.get(scope.key, NOTHING) | {permission}
-
-    def excludes(self, permission: Permission, target: Target) -> bool:
-        """Tell whether none of the grants gives ``permission`` on ``target``.
-
-        Whether a READ grant and a WRITE grant together answer a READWRITE request is not documented, so both together
-        exclude nothing.
-        """
-        if self.grants is None:
-            return False
-        held = self._prefixes.longest(target.key) or NOTHING
-        if not target.is_prefix:
-            held |= self._objects.get(target.key, NOTHING)
-        if permission == "READWRITE":
-            return "READWRITE" not in held and not {"READ", "WRITE"} <= held
-        return not any(permits(one, permission) for one in held)
 
 
 class Owner(NamedTuple):
@@ -149,6 +111,11 @@ class BucketState:
         """Return who was found to own the bucket; None where nobody was, or too long ago."""
         owner = self.owners.get(region)
         return owner if owner is not None and now < owner.until else None
+
+    def current_lists(self, now: float) -> tuple[ListedGrants, ...]:
+        """Return the caller's grants in the bucket, of each instance that was asked; none where one is not known."""
+        lists = tuple(listed for listed in list(self.listed.values()) if now < listed.until)
+        return lists if all(listed.grants is not None for listed in lists) else ()
 
 
 class DenialCache:
@@ -244,7 +211,8 @@ class CallerState:
             return None
         reason = f"None of the caller's grants ({self.described}) in this bucket gives {permission} on {str(target)!r}"
         wanted = (permission, target)
-        return Denial("no grant", reason, listed.until, account_id, region, wanted=wanted, listed=listed.grants)
+        lists = self.bucket(target.bucket).current_lists(now)
+        return Denial("no grant", reason, listed.until, account_id, region, wanted=wanted, lists=lists)
 
     def take_recheck(
         self, permission: Permission, scope: GrantScope, about: object, now: float, most: int = MAX_RECHECKS

@@ -29,7 +29,6 @@ from .caller_state import (
     REGION_RETRY_SECONDS,
     REGION_SECONDS,
     CallerState,
-    ListedGrants,
     Owner,
 )
 from .control_calls import CallBudget, control_call, wait_for
@@ -42,8 +41,8 @@ from .get_data_access import (
     purpose_of,
     searches_shared_instances,
 )
-from .grant_hints import ListedGrant
 from .io_requests import NO_BUCKET, BucketRegion, CallerAccount, FindInstance, GrantPage, GrantRequest, ListGrants, Step
+from .listed_grants import ListedGrants
 from .scopes import PERMISSIONS, GrantScope, MalformedScope, Permission
 from .service_errors import Denial, DenialKind, Purpose, denial_kind
 
@@ -132,16 +131,8 @@ class Discovery:
             found = yield from self._ask_owner(region, found)
         if isinstance(found, Denial) and found.kind == "no grant":
             yield from self._list_grants(region)
-            found = found._replace(listed=self._listed())
+            found = found._replace(lists=self._bucket.current_lists(self._now()))
         return found
-
-    def _listed(self) -> tuple[ListedGrant, ...] | None:
-        """Return the caller's grants in the bucket, of all instances that were asked; None where a list is missing."""
-        lists = [listed.grants for listed in self._bucket.listed.values() if self._now() < listed.until]
-        complete = [grants for grants in lists if grants is not None]
-        return (
-            tuple(grant for grants in complete for grant in grants) if lists and len(lists) == len(complete) else None
-        )
 
     def _now(self) -> float:
         return self._context.clock.monotonic()

@@ -22,6 +22,7 @@ __all__ = [
     "Permission",
     "Target",
     "common_prefix",
+    "one_line",
     "permission_of",
     "permits",
     "target_of",
@@ -126,3 +127,8 @@ def target_of(uri: str) -> Target:
         return GrantScope.parse(text)
     except MalformedScope as error:
         raise ConfigurationError(f"target={uri!r} is not allowed: {error}") from None
+
+
+def one_line(text: object) -> str:
+    """Return a foreign text with its control characters escaped: what the service quotes may not forge a log line."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))

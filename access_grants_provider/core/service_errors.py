@@ -33,8 +33,8 @@ from ..exceptions import (
     ServiceFailure,
     Unreachable,
 )
-from .grant_hints import ListedGrant, hint_from_grants, nearest_grants
-from .scopes import Permission, Target
+from .listed_grants import ListedGrants, hint_from_grants, nearest_grants
+from .scopes import Permission, Target, one_line
 
 __all__ = [
     "ADVICE",
@@ -78,11 +78,11 @@ ERRORS: dict[DenialKind, type[AccessDenied]] = {
 class UnreadableAnswer(BotoCoreError):
     """What the drivers make of an answer that botocore can't parse (its own parser error is no BotoCoreError)."""
 
-    fmt = "the answer can't be read, it is cut off or no XML{begins}"
+    fmt = "the answer can't be read, it is cut off or no XML{remark}"
 
-    def __init__(self, begins: str = "") -> None:
-        """Take the beginning of the answer, where it is known to hold no credentials."""
-        super().__init__(begins=begins)
+    def __init__(self, remark: str = "") -> None:
+        """Take what else may be told of the answer. None of its text: that may hold credentials."""
+        super().__init__(remark=remark)
 
 
 class OutOfTime(HTTPClientError):
@@ -95,8 +95,8 @@ class Denial(NamedTuple):
     """Access Grants says no, until ``until`` (monotonic seconds); ``reason`` is a sentence for people.
 
     ``provisional``: concluded from what is known of the bucket, and not from an answer about this very target.
-    ``wanted``: the permission and the target that were asked for. ``listed``: the caller's grants in the bucket, None
-    where they are not known. ``advice``: what to do, where it differs from ``ADVICE``.
+    ``wanted``: the permission and the target that were asked for. ``lists``: the caller's grants in the bucket, of
+    each instance that was asked, empty where they are not known. ``advice``: what to do, where that is not ``ADVICE``.
     """
 
     kind: DenialKind
@@ -106,21 +106,21 @@ class Denial(NamedTuple):
     region: str | None = None
     provisional: bool = False
     wanted: tuple[Permission, Target] | None = None
-    listed: tuple[ListedGrant, ...] | None = None
+    lists: tuple[ListedGrants, ...] = ()
     advice: str | None = None
 
     @property
     def hint(self) -> str:
-        """What the caller has, and what to do. Built on demand: a remembered denial costs a request next to nothing."""
+        """What the caller has, and what to do."""
         advice = self.advice or ADVICE[self.kind]
-        if self.listed is None or self.wanted is None:
+        if not self.lists or self.wanted is None:
             return advice
-        return f"{hint_from_grants(self.listed, *self.wanted)}. {advice}"
+        return f"{hint_from_grants(self.lists, *self.wanted)}. {advice}"
 
     @property
     def nearest(self) -> tuple[str, ...]:
         """The caller's grants that come nearest to what was asked for."""
-        return () if self.listed is None or self.wanted is None else nearest_grants(self.listed, self.wanted[1])
+        return () if self.wanted is None else nearest_grants(self.lists, self.wanted[1])
 
 
 def denied(denial: Denial, operation: str, **facts: str | None) -> AccessDenied:
@@ -291,11 +291,6 @@ class Purpose(NamedTuple):
 def sentence(fragment: str | None) -> str:
     """Return a reason, which is written to follow a colon, as the beginning of a sentence."""
     return (fragment or "")[:1].upper() + (fragment or "")[1:]
-
-
-def one_line(text: object) -> str:
-    """Return a foreign text with its control characters escaped: what the service quotes may not forge a log line."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(text))
 
 
 def concerns_all(failure: ServiceFailure) -> bool:

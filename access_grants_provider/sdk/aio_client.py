@@ -12,12 +12,14 @@ import asyncio
 from collections.abc import Coroutine, Generator, Mapping
 from typing import Any, TypeVar
 
+from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from aiobotocore.utils import create_nested_client
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
@@ -28,7 +30,7 @@ from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..core.single_flight import SingleFlight
 from ..exceptions import ConfigurationError
-from .api_calls import NOBODY, PARSER_ERRORS, ApiCall, beginning_of, hook_internal_client, reply_of_error
+from .api_calls import NOBODY, PARSER_ERRORS, ApiCall, hook_internal_client, reply_of_error, web_page_in
 from .async_backend import Backend, running_backend
 from .caller import Caller
 from .client_hook import ClientHook
@@ -40,6 +42,14 @@ from .unpicklable_credentials import refuse_pickling
 __all__ = ["AioClientHook"]
 
 Returned = TypeVar("Returned")
+
+
+class _NoBody:
+    """The body of a response that nobody sent."""
+
+    async def read(self, *_: object) -> bytes:
+        """Return nothing."""
+        return b""
 
 
 class AioClientHook(ClientHook):
@@ -106,13 +116,18 @@ class AioClientHook(ClientHook):
     ) -> None:
         """Handle ``after-call.s3`` of a probe; see :class:`ClientHook`."""
         settings = self.runtime.settings
-        folder = self.refused_folder(http_response, model.name, context, settings)
+        folder = self.refused_folder(http_response, parsed, model.name, context, settings)
         if folder is None:
             return
         caller, backend = await self._caller_of(self.request_signer, settings), running_backend()
         flow = await self._flow(settings, backend)
         steps = self._replace_refusal(http_response, parsed, model.name, folder, context, caller, flow)
         await self._run(steps, caller, flow, settings, backend)
+
+    def empty_response(self, url: str, status: int, headers: Mapping[str, str]) -> AWSResponse:
+        """Return an HTTP response without a body, for a request that is not sent."""
+        response: AWSResponse = AioAWSResponse(url, status, HTTPHeaders.from_dict(dict(headers)), _NoBody())
+        return response
 
     async def explain(self, operation: str, params: dict[str, Any]) -> Decision:
         """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain_async`."""
@@ -256,5 +271,5 @@ async def _response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | str:
     except (BotoCoreError, ClientError):
         raise
     except PARSER_ERRORS as error:
-        return beginning_of(error, client)
+        return web_page_in(error, client)
     return response

@@ -42,12 +42,12 @@ __all__ = [
     "PARSER_ERRORS",
     "ApiCall",
     "api_call_for",
-    "beginning_of",
     "hook_internal_client",
     "read_timestamp",
     "reply_of",
     "reply_of_error",
     "response_of",
+    "web_page_in",
 ]
 
 SIGNED_AS = "AccessGrantsSignedAs"
@@ -60,10 +60,10 @@ NOBODY: dict[str, Any] = {"aws_access_key_id": "nobody", "aws_secret_access_key"
 PARSER_ERRORS = (ResponseParserError, KeyError, ValueError)
 
 
-# As botocore's error quotes it: after the beginning of a bytes literal.
-HTML = re.compile(r"b['\"](?:\\[nrt]|\s)*<(?:!doctype html|html)\b.*", re.IGNORECASE | re.DOTALL)
-TAG = re.compile(r"^b['\"]|['\"]$|<[^>]*>|\\[nrt]")
-MAX_QUOTED = 80
+# A web page, as botocore's error quotes it, from its first character on, and its title, if that is short plain words. A
+# page may repeat a request, and with it a session token: so nothing else of it is told.
+WEB_PAGE = re.compile(r"[^<]*\nb['\"](?:\\[nrt]|\s)*<(?:!doctype html|html)\b", re.IGNORECASE)
+TITLE = re.compile(r"<title>\s*([A-Za-z0-9.,:!'-]{1,20}(?: [A-Za-z0-9.,:!'-]{1,20}){0,9})\s*</title>", re.IGNORECASE)
 
 
 class ApiCall(NamedTuple):
@@ -117,7 +117,7 @@ def _data_access_parameters(call: GetDataAccess, config: AccessGrantsConfig) -> 
 
 
 def response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | str:
-    """Make a call in this thread and return botocore's response; of an answer it can't parse what may be said of it.
+    """Make a call in this thread and return botocore's response; of an answer it can't parse what may be told of it.
 
     Raises ``ClientError`` and ``BotoCoreError``.
     """
@@ -126,20 +126,20 @@ def response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | str:
     except (BotoCoreError, ClientError):
         raise
     except PARSER_ERRORS as error:
-        return beginning_of(error, client)
+        return web_page_in(error, client)
     return response
 
 
-def beginning_of(error: Exception, client: Any) -> str:
-    """Return the first words of an HTML page, a proxy's say, that botocore could not parse; empty for anything else.
+def web_page_in(error: Exception, client: Any) -> str:
+    """Return a remark on a web page, a proxy's say, that botocore could not parse; empty for anything else.
 
-    The error quotes the whole answer. Only a page that begins as HTML holds no credentials for certain.
+    The error quotes the whole answer, which may hold credentials; only the page's title is handed on.
     """
-    page = HTML.search(str(error))
-    if page is None or "SecretAccessKey" in page[0]:
+    text = str(error)
+    if WEB_PAGE.match(text) is None:
         return ""
-    words = " ".join(TAG.sub(" ", page[0]).split())[:MAX_QUOTED]
-    return f": {client.meta.endpoint_url} answered with a web page that begins {words!r}"
+    title = TITLE.search(text)
+    return f": {client.meta.endpoint_url} answered with a web page{f', {title[1]!r}' if title else ''}"
 
 
 def reply_of(call: ControlCall, response: Mapping[str, Any] | str) -> Any:

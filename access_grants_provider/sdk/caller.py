@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
@@ -136,7 +135,6 @@ def source_of(credentials: object, profile: str | None) -> str:
     """Say for people where credentials come from: ``"from an SSO login, profile 'work'"``; empty if that is unknown."""
     method = getattr(credentials, "method", None)
     source = SOURCES.get(method, "") if isinstance(method, str) else ""
-    profile = profile or os.environ.get("AWS_PROFILE")
     return f"{source}, profile {profile!r}" if source and profile and method not in WITHOUT_PROFILE else source
 
 

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import botocore
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
-from botocore.compat import HTTPHeaders
 
 from ..core.caller_state import HeldGrant
 from ..core.credential_cache import StoredCredentials
@@ -37,8 +36,12 @@ __all__ = ["VENDED_SESSION", "ClientHook", "signing_region"]
 
 # Where a request's context keeps what its last attempt was signed with.
 ATTEMPT = "access_grants_attempt"
-# Where a probe's context keeps the warning of its fallback until S3 has answered.
+# Where a probe's context keeps the warning of its fallback, and who was signed, until S3 has answered.
 FALLBACK = "access_grants_fallback"
+# Where a probe's context keeps that its credentials were vended before it was signed.
+AHEAD = "access_grants_ahead"
+# S3's codes for want of permission; an answer to HEAD has the status alone.
+FOR_WANT_OF_PERMISSION = ("403", "AccessDenied")
 PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
 NOTHING: Mapping[str, Any] = {}
 
@@ -118,7 +121,8 @@ class ClientHook:
         self._events.register_first("needs-retry.s3", self.needs_retry)
         for operation in PROBES:
             if operation in OPERATIONS:
-                self._events.register_first(f"before-call.s3.{operation}", self.before_call)
+                # Last: a response of ours would end the event for whoever comes later.
+                self._events.register_last(f"before-call.s3.{operation}", self.before_call)
             # Last: botocore's own handler of GetBucketLocation reads the region out of the body.
             self._events.register_last(f"after-call.s3.{operation}", self.after_call)
 
@@ -149,6 +153,10 @@ class ClientHook:
 
     def after_call(self, *args: Any, **kwargs: Any) -> Any:
         """Handle ``after-call.s3`` of a probe: put the answer from a grant in place of S3's refusal."""
+        raise NotImplementedError
+
+    def empty_response(self, url: str, status: int, headers: Mapping[str, str]) -> AWSResponse:
+        """Return an HTTP response without a body, for a request that is not sent."""
         raise NotImplementedError
 
     def request_credentials(self, stored: StoredCredentials) -> Any:
@@ -235,10 +243,11 @@ class ClientHook:
         stored = caller.state.credentials.get_fresh(access.permission, access.target, now)
         if stored is None or (signing.min_lifetime and not stored.is_valid_for(signing.min_lifetime, now)):
             return False
-        runtime.counters.add["cache_hits"]()
+        source = context.pop(AHEAD, "cache")
+        runtime.counters.add["cache_hits" if source == "cache" else "granted"]()
         if runtime.reports(signing.settings):
             region = signing_region(context, self.request_signer)
-            resolution = Resolution("granted", stored, "cache")
+            resolution = Resolution("granted", stored, source)
             runtime.report(signing.settings, signing.operation, access, region, resolution)
         self._sign_with(stored, True, context, signing, caller)
         return True
@@ -260,7 +269,7 @@ class ClientHook:
         self._report_and_raise(signing.operation, signing.access, signing.settings, region, resolution)
         if resolution.outcome == "fallback":
             if signing.operation in PROBES and not signing.sent_once:
-                context[FALLBACK] = (bucket, resolution, masked)
+                context[FALLBACK] = (caller, bucket, resolution, masked)
             else:
                 self.runtime.notices.fallback(bucket, resolution, masked)
         if resolution.stored is not None:
@@ -396,7 +405,7 @@ class ClientHook:
     def probed_folder(self, operation: str, context: Mapping[str, Any], settings: Settings) -> Target | None:
         """Return within what a grant must lie for a refusal to be answered from it; None where S3's answer stands."""
         redirect = context.get("s3_redirect")
-        if redirect is None or settings.config.probes != "grants":
+        if redirect is None or "Bucket" not in redirect["params"] or settings.config.probes != "grants":
             return None
         # Whatever is left alone as a HeadBucket (unsigned, for another S3, signed by something else) is no probe.
         signer = self.request_signer
@@ -407,9 +416,14 @@ class ClientHook:
         """Return the folder of a probe that may not be sent as the caller."""
         return self.probed_folder(operation, context, settings) if settings.config.raises_on_denial else None
 
-    def refused_folder(self, http: Any, operation: str, context: dict[str, Any], settings: Settings) -> Target | None:
-        """Return the folder of a probe that S3 has refused to the caller."""
-        folder = self.probed_folder(operation, context, settings) if http.status_code == 403 else None
+    def refused_folder(
+        self, http: Any, parsed: Mapping[str, Any], operation: str, context: dict[str, Any], settings: Settings
+    ) -> Target | None:
+        """Return the folder of a probe that S3 has refused to the caller for want of permission."""
+        code = parsed.get("Error", {}).get("Code")
+        folder = None
+        if http.status_code == 403 and code in FOR_WANT_OF_PERMISSION:
+            folder = self.probed_folder(operation, context, settings)
         if folder is None:
             self._warn_of_fallback(context)
         return folder
@@ -417,7 +431,8 @@ class ClientHook:
     def _warn_of_fallback(self, context: dict[str, Any]) -> None:
         fallback = context.pop(FALLBACK, None)
         if fallback is not None:
-            self.runtime.notices.fallback(*fallback)
+            _caller, *warning = fallback
+            self.runtime.notices.fallback(*warning)
 
     def _replace_refusal(
         self,
@@ -429,7 +444,11 @@ class ClientHook:
         caller: Caller,
         flow: FlowContext,
     ) -> Generator[Step, Any, None]:
-        """Put the answer from a grant in place of S3's refusal, if there is such a grant."""
+        """Put the answer from a grant in place of S3's refusal, if there is such a grant.
+
+        ``caller`` is who the client would sign as now; a covered request was signed as the one in its context.
+        """
+        caller = context.get(FALLBACK, (caller,))[0]
         grant = None
         if not caller.is_vended:
             grant = yield from self._implying_grant(operation, folder, context, caller, flow)
@@ -453,13 +472,15 @@ class ClientHook:
         # What is vended or refused here ``before-sign`` finds among what is remembered.
         resolution = yield from self.resolve(operation, access, region, caller, flow)
         if resolution.outcome != "denied":
+            context[AHEAD] = resolution.source
             return None
         grant = yield from self._implying_grant(operation, folder, context, caller, flow)
         if grant is None:
             return None
         status, answer = probe_answer(operation, grant)
-        metadata = {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}
-        return AWSResponse(url, status, HTTPHeaders(), None), {**answer, "ResponseMetadata": metadata}
+        headers = {"x-amz-bucket-region": grant.region} if status == 200 else {}
+        metadata = {"HTTPStatusCode": status, "HTTPHeaders": headers, "RetryAttempts": 0}
+        return self.empty_response(url, status, headers), {**answer, "ResponseMetadata": metadata}
 
     def _implying_grant(
         self, operation: str, folder: Target, context: Mapping[str, Any], caller: Caller, flow: FlowContext

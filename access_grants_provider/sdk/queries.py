@@ -17,7 +17,7 @@ from ..core.resolver import Resolution, Resolver, decision_of
 from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, denied
-from ..exceptions import ConfigurationError
+from ..exceptions import ConfigurationError, ServiceFailure
 from .caller import Caller, handed_out
 from .client_hook import VENDED_SESSION, ClientHook, signing_region
 from .runtime import Settings
@@ -56,7 +56,11 @@ class ExplainQuery:
         else:
             resolution = yield from self._hook.resolve(self._operation, self._access, region, caller, flow, exact=True)
         if self._folder is not None and resolution.outcome != "granted":
-            grant = yield from implying_grant(caller.state, self._folder, self._operation, region, flow)
+            try:
+                grant = yield from implying_grant(caller.state, self._folder, self._operation, region, flow)
+            except ServiceFailure:
+                # As for the request: S3's own answer stands.
+                grant = None
             resolution = resolution if grant is None else implied(grant, self._folder)
         return decision_of(self._operation, self._access, region, resolution)
 

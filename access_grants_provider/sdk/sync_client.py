@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, TypeVar
 
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
@@ -39,6 +40,14 @@ class _Deciding(threading.local):
 
 
 _deciding = _Deciding()
+
+
+class _NoBody:
+    """The body of a response that nobody sent."""
+
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """Yield nothing."""
+        return iter(())
 
 
 class SyncClientHook(ClientHook):
@@ -103,13 +112,17 @@ class SyncClientHook(ClientHook):
     ) -> None:
         """Handle ``after-call.s3`` of a probe; see :class:`ClientHook`."""
         settings = self.runtime.settings
-        folder = self.refused_folder(http_response, model.name, context, settings)
+        folder = self.refused_folder(http_response, parsed, model.name, context, settings)
         if folder is None:
             return
         caller = self._caller_of(self.request_signer, settings)
         flow = self._flow(settings)
         steps = self._replace_refusal(http_response, parsed, model.name, folder, context, caller, flow)
         self._run(steps, caller, flow, settings)
+
+    def empty_response(self, url: str, status: int, headers: Mapping[str, str]) -> AWSResponse:
+        """Return an HTTP response without a body, for a request that is not sent."""
+        return AWSResponse(url, status, HTTPHeaders.from_dict(dict(headers)), _NoBody())
 
     def explain(self, operation: str, params: dict[str, Any]) -> Decision:
         """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""

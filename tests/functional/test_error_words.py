@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 
+from access_grants_provider.core.listed_grants import ListedGrants, hint_from_grants
+from access_grants_provider.core.scopes import GrantScope
 from access_grants_provider.exceptions import (
     AccessDenied,
     CallerCredentialsError,
@@ -47,6 +52,14 @@ def test_a_denial_says_what_the_caller_has(refused):
     )
 
 
+def test_a_denial_costs_no_more_where_the_caller_has_many_grants():
+    target = GrantScope("data", "00500x", False)
+    for many in (10, 9_999):
+        listed = ListedGrants([("READ", GrantScope("data", f"{number:05}/", True)) for number in range(many)], 0.0)
+        assert len(list(listed.nearest(target))) <= 6
+        assert "Your grants in this bucket: READ on s3://data/00" in hint_from_grants([listed], "READ", target)
+
+
 def test_a_remembered_denial_says_the_same(grants, register, alice):
     s3 = grants.session(alice).client("s3")
     register(s3, fallback="never")
@@ -62,18 +75,18 @@ def test_only_the_nearest_of_many_grants_are_named(grants, refused, alice):
     for number in range(9):
         grants.grant(alice, f"s3://data/apac/{number}/*", "READ")
     error = refused("get_object", Key="apac/x")
-    nearest = ", ".join(f"READ on s3://data/apac/{number}/*" for number in range(3))
+    nearest = ", ".join(f"READ on s3://data/apac/{number}/*" for number in range(6, 9))
     assert f"Your grants in this bucket: {nearest} and 7 more." in str(error)
 
 
 def test_read_where_write_was_asked_for(refused):
     error = refused("put_object", Key="emea/x", Body=b"")
-    assert f"Your grants here do not give WRITE: {EMEA}." in str(error)
+    assert f"Your grants here give READ, not WRITE: {EMEA}." in str(error)
 
 
 def test_a_missing_slash(refused):
     error = refused("list_objects_v2", Prefix="emea")
-    assert "Your grant is on 's3://data/emea/*': is a slash missing at the end?" in str(error)
+    assert "Your grant is on 's3://data/emea/*'. Write the slash after the folder's name." in str(error)
 
 
 def test_no_grant_at_all(grants, refused):
@@ -129,13 +142,38 @@ def test_wrong_keys_and_an_ended_login_get_advice_of_their_own(grants, refused, 
 
 
 def test_a_proxys_web_page_is_quoted(grants, refused):
-    page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><p>to the office network</body></html>"
+    page = (
+        b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><p>x-amz-security-token: secret</body></html>"
+    )
     grants.answer("GetDataAccess", page, times=None)
     error = refused("get_object", Key="emea/x")
     assert isinstance(error, MalformedAnswer)
-    assert "answered with a web page that begins 'Sign in to the office network'" in str(error)
+    assert "answered with a web page, 'Sign in'." in str(error)
+    assert "secret" not in str(error)
     assert "http" in str(error)
     assert error.hint == "The response does not look like AWS's. Check endpoint_url and the proxy"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html><title>wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY</title><br></html>",
+        b"<html><p>{'sessionToken': 'FwoGZXIvYXdzEExample'}</html>",
+        b"no page & then b'<html><title>secret</title>",
+    ],
+)
+def test_nothing_that_may_be_a_secret_is_quoted_of_a_page(grants, refused, page):
+    grants.answer("GetDataAccess", page, times=None)
+    text = str(refused("get_object", Key="emea/x"))
+    assert not any(secret in text for secret in ("wJalr", "FwoGZ", "secret"))
+
+
+def test_a_scope_forges_no_line_of_a_log(grants, refused, alice, caplog):
+    grants.grant(alice, "s3://data/x\n2026 CRITICAL forged/*", "READ")
+    with caplog.at_level(logging.WARNING):
+        error = refused("get_object", Key="x")
+    assert "\n" not in str(error)
+    assert all("\n" not in record.getMessage() for record in caplog.records)
 
 
 def test_a_web_page_with_an_error_status_is_no_failure_of_aws(grants, refused):
@@ -196,9 +234,20 @@ def test_a_client_of_another_service_is_no_reason_to_warn(grants, register, alic
     session = grants.session(alice)
     session.client("sts")
     session.client("s3")  # Nobody keeps it.
+    unsigned = session.client("s3", config=Config(signature_version=UNSIGNED))
+    foreign = session.client("s3", endpoint_url="http://minio:9000")
     with caplog.at_level(logging.WARNING):
-        register(session)
+        provider = register(session)
         kept = session.client("s3")
         register(session, fallback="never")
+        # The provider asks for the bucket's region with a client of its own, which holds the session's loader too.
+        assert provider.explain("get_object", Bucket="data", Key="apac/x").outcome == "denied"
+        provider.unregister()
+        kept.close()
+        del kept
+        gc.collect()
+        again = register(session)
+    assert again is not provider
     assert caplog.records == []
-    kept.close()
+    unsigned.close()
+    foreign.close()

@@ -202,3 +202,90 @@ def test_after_unregister_s3_answers(covered):
     assert code_of(s3.head_object, Bucket="data", Key="emea") == ("404", 404)
     provider.unregister()
     assert code_of(s3.head_object, Bucket="data", Key="emea") == ("403", 403)
+
+
+@pytest.mark.alice("WRITE s3://data/in/*", objects={"s3://data/in/x": b"precious"})
+@pytest.mark.parametrize("fallback", FALLBACKS)
+def test_a_key_that_a_grant_covers_is_never_said_to_be_missing(covered, fallback):
+    # A program may write it anew: "put where HEAD says 404".
+    _, s3 = covered(fallback=fallback)
+    assert code_of(s3.head_object, Bucket="data", Key="in/x")[1] == 403
+
+
+@pytest.mark.alice("WRITE s3://data/in/*", "READ s3://data/in/x/*", objects={"s3://data/in/x": b"precious"})
+def test_nor_where_a_grant_lies_within_it_too(covered):
+    _, s3 = covered()
+    assert code_of(s3.head_object, Bucket="data", Key="in/x") == ("403", 403)
+
+
+def test_nor_after_one_failed_vend(grants, covered):
+    grants.fail("GetDataAccess", "InternalFailure", status=400, times=1)
+    _, s3 = covered(fallback="always")
+    assert code_of(s3.head_object, Bucket="data", Key="emea/x") == ("403", 403)
+    assert s3.head_object(Bucket="data", Key="emea/x")["ContentLength"] == 1
+
+
+@pytest.mark.parametrize("fallback", FALLBACKS)
+def test_who_names_the_buckets_owner_gets_s3s_own_check(covered, fallback):
+    _, s3 = covered(fallback=fallback)
+    owner = {"Bucket": "data", "ExpectedBucketOwner": "999999999999"}
+    assert code_of(s3.head_bucket, **owner)[1] == 403
+    assert code_of(s3.get_bucket_location, **owner)[1] == 403
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId", "RequestTimeTooSkewed"])
+def test_a_refusal_for_another_reason_stays(grants, covered, code):
+    grants.fail("GetBucketLocation", code, status=403, times=None)
+    _, s3 = covered()
+    assert code_of(s3.get_bucket_location, Bucket="data") == (code, 403)
+
+
+def test_a_silent_service_holds_up_one_probe_of_a_bucket(grants, covered, control):
+    grants.fail("GetDataAccess", "InternalFailure", status=400, times=None)
+    _, s3 = covered()
+    for _ in range(3):
+        assert code_of(s3.get_bucket_location, Bucket="data") == ("AccessDenied", 403)
+    assert control().count("GetDataAccess") == 1
+
+
+def test_folders_of_a_caller_who_may_not_list_are_asked_for_sixteen_times(grants, covered, alice, control):
+    grants.forbid(alice, "s3:ListCallerAccessGrants")
+    _, s3 = covered()
+    for number in range(20):
+        code_of(s3.head_object, Bucket="data", Key=f"apac{number}")
+    assert control().count("GetDataAccess") == 20 + 16
+
+
+def test_what_is_answered_without_s3_reads_like_an_answer_of_s3(covered):
+    _, s3 = covered(fallback="never")
+    seen = []
+    s3.meta.events.register("after-call.s3.HeadBucket", lambda http_response, **_: seen.append(http_response))
+    headers = s3.head_bucket(Bucket="data")["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["x-amz-bucket-region"] == "us-east-1"
+    assert seen[0].headers["x-amz-bucket-region"] == "us-east-1"
+
+
+@pytest.mark.only("botocore", reason="aiobotocore's content is awaited")
+def test_a_handler_may_read_the_body_that_nobody_sent(covered):
+    _, s3 = covered(fallback="never")
+    seen = []
+    s3.meta.events.register("after-call.s3.HeadBucket", lambda http_response, **_: seen.append(http_response.content))
+    s3.head_bucket(Bucket="data")
+    assert seen == [b""]
+
+
+def test_a_granted_head_is_counted_as_vended_under_never_too(covered):
+    decisions = []
+    provider, s3 = covered(fallback="never", on_decision=decisions.append)
+    s3.head_object(Bucket="data", Key="emea/x")
+    s3.head_object(Bucket="data", Key="emea/x")
+    assert [one.source for one in decisions] == ["vended", "cache"]
+    stats = provider.stats()
+    assert (stats.granted, stats.vended, stats.cache_hits) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("fallback", FALLBACKS)
+def test_explain_of_a_location_needs_no_answer_of_access_grants(grants, covered, fallback):
+    grants.fail("GetDataAccess", "InternalFailure", status=400, times=None)
+    provider, _ = covered(fallback=fallback)
+    assert provider.explain("get_bucket_location", Bucket="data").outcome == "unsupported"

@@ -16,10 +16,10 @@ from access_grants_provider.core.caller_state import (
     CallerState,
     CallerStates,
     DenialCache,
-    ListedGrants,
     Owner,
 )
 from access_grants_provider.core.credential_cache import StoredCredentials
+from access_grants_provider.core.listed_grants import ListedGrants
 from access_grants_provider.core.scopes import PERMISSIONS, GrantScope, Permission
 from access_grants_provider.core.service_errors import Denial
 
