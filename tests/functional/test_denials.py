@@ -64,15 +64,15 @@ TABLE = [
 
 
 @pytest.mark.parametrize(
-    ("world", "fallback", "outcome"),
+    ("scenario", "fallback", "outcome"),
     [
-        pytest.param(world, fallback, outcome, id=f"{world.__name__}-{fallback}")
-        for world, *outcomes in TABLE
+        pytest.param(scenario, fallback, outcome, id=f"{scenario.__name__}-{fallback}")
+        for scenario, *outcomes in TABLE
         for fallback, outcome in zip(("denied", "always", "never"), outcomes, strict=True)
     ],
 )
-def test_the_table_of_fallbacks(grants, register, alice, caplog, world, fallback, outcome):
-    world(grants, alice)
+def test_the_table_of_fallbacks(grants, register, alice, caplog, scenario, fallback, outcome):
+    scenario(grants, alice)
     _, s3 = client(grants, register, alice, fallback=fallback)
     if outcome == "own":
         assert s3.get_object(Bucket="data", Key="own/x")["Body"].read() == b"own"

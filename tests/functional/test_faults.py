@@ -66,7 +66,7 @@ ADVICE = {
 }
 
 
-class World:
+class Scenario:
     """One edge, the local service over HTTP, and the clients."""
 
     def __init__(self, edge: Any, server: Any, refusals: Refusals) -> None:
@@ -93,12 +93,12 @@ class World:
 class Rig:
     """A client for the cells of one state and one fallback."""
 
-    def __init__(self, world: World, state: str, fallback: str, hasty: bool) -> None:
-        self.world, self.server = world, world.server
+    def __init__(self, scenario: Scenario, state: str, fallback: str, hasty: bool) -> None:
+        self.scenario, self.server = scenario, scenario.server
         self.prefix = f"{state}-{fallback}{'-hasty' if hasty else ''}"
         self.key = f"{self.prefix}/x"
         self.server.put(f"s3://data/{self.key}", b"1")
-        self.now = world.started
+        self.now = scenario.started
         self.identity: Any = None
         self.neighbour = self.server.identity(f"neighbour-of-{self.prefix}")
         self.server.grant(self.neighbour, f"s3://data/{self.prefix}/*", "READ")
@@ -107,9 +107,9 @@ class Rig:
         self.made: list[str] = []
         wait = TIME_OUT if hasty else PATIENCE
         config = Config(connect_timeout=wait, read_timeout=wait, retries={"total_max_attempts": 1})
-        self.s3 = world.session.client("s3", region_name="us-east-1", endpoint_url=self.server.url, config=config)
-        self.s3._request_signer._credentials = world.edge.whoever(lambda: self.identity)
-        bare = world.edge.bare(self.s3)
+        self.s3 = scenario.session.client("s3", region_name="us-east-1", endpoint_url=self.server.url, config=config)
+        self.s3._request_signer._credentials = scenario.edge.whoever(lambda: self.identity)
+        bare = scenario.edge.bare(self.s3)
         options = {"endpoint_url": self.server.url, "fallback": fallback, "on_decision": self.decisions.append}
         if hasty:
             options["timeout_seconds"] = TIME_OUT
@@ -117,13 +117,13 @@ class Rig:
         clock = Clock(lambda: self.now, lambda: self.passed)
         self.provider = access_grants_provider.register(bare, clock=clock, **options)
         self.provider.runtime.jitter = lambda seconds: seconds
-        self.provider.runtime.clients = world.clients = world.clients or self.provider.runtime.clients
+        self.provider.runtime.clients = scenario.clients = scenario.clients or self.provider.runtime.clients
         self.provider.observer = lambda _step, call, _seconds, _failed: self.made.append(call.method)
-        self.asked = world.edge.provider(self.provider)
+        self.asked = scenario.edge.provider(self.provider)
 
     def begin(self, cell: Cell, number: int) -> None:
         """Bring a fresh identity into the cell's state."""
-        self.now = self.world.started
+        self.now = self.scenario.started
         self.provider.runtime.notices.start_over()
         if self.alone:
             # Somebody else's credentials for the same keys lie in the same cache.
@@ -176,7 +176,7 @@ def edge(request) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def world(edge) -> Iterator[World]:
+def scenario(edge) -> Iterator[Scenario]:
     refusals, now = Refusals(), time.time()
     home = "internal_clients" if edge.name == "botocore" else "aio_client"
     module = import_module(f"access_grants_provider.sdk.{home}")
@@ -184,7 +184,7 @@ def world(edge) -> Iterator[World]:
     with edge.local_service(lambda: now, over_http=True) as server, refusals.nobody:
         server.bucket("data")
         server.lifetime = LIFE
-        made = World(edge, server, refusals)
+        made = Scenario(edge, server, refusals)
         edge.skip_pauses(made.passed)
         yield made
         for rig in made.rigs.values():
@@ -198,20 +198,20 @@ STAND_INS = fault_table.stand_ins()
     ("call", "fault", "field"),
     [pytest.param(*one, marks=() if one in STAND_INS else pytest.mark.exhaustive) for one in fault_table.struck()],
 )
-def test_a_fault_does_to_the_request_what_the_table_says(world, caplog, record_property, call, fault, field):
+def test_a_fault_does_to_the_request_what_the_table_says(scenario, caplog, record_property, call, fault, field):
     cells = fault_table.cells(call, fault, field)
     for cell in cells:
-        world.rig(cell).begin(cell, next(world.numbers))
-    world.server.forget_requests()
+        scenario.rig(cell).begin(cell, next(scenario.numbers))
+    scenario.server.forget_requests()
     # Side by side only where all of them wait: threads that compute slow each other down.
     workers = len(cells) if fault == "timeout" else 1
     with caplog.at_level(logging.WARNING), ThreadPoolExecutor(workers) as pool:
-        with struck(world.server, world.refusals, call, fault, field):
-            pending = [pool.submit(world.rig(cell).read) for cell in cells]
+        with struck(scenario.server, scenario.refusals, call, fault, field):
+            pending = [pool.submit(scenario.rig(cell).read) for cell in cells]
             raised = [one.exception(PATIENCE) for one in pending]
         for cell, error in zip(cells, raised, strict=True):
-            rig = world.rig(cell)
-            counts_bytes = world.edge.name == "aiobotocore" or BOTOCORE_COUNTS_BYTES
+            rig = scenario.rig(cell)
+            counts_bytes = scenario.edge.name == "aiobotocore" or BOTOCORE_COUNTS_BYTES
             expected = fault_table.expected(cell, counts_bytes)
             try:
                 check_outcome(rig, cell, expected, error, caplog, counts_bytes)
@@ -221,8 +221,8 @@ def test_a_fault_does_to_the_request_what_the_table_says(world, caplog, record_p
             if expected.outcome not in ("held", "renewed"):
                 check_it_is_granted_afterwards(rig, cell)
     for cell in cells:
-        world.rig(cell).end()
-    record_property("cells", [world.edge.name, len(cells)])
+        scenario.rig(cell).end()
+    record_property("cells", [scenario.edge.name, len(cells)])
 
 
 def check_outcome(

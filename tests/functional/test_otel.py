@@ -45,7 +45,7 @@ def bare(provider):
 
 
 @pytest.fixture
-def world(grants, register, meters):
+def scenario(grants, register, meters):
     alice = grants.identity("alice")
     grants.grant(alice, "s3://data/in/*", "READ")
     grants.put("s3://data/in/x", b"1")
@@ -55,8 +55,8 @@ def world(grants, register, meters):
     return session.client("s3"), provider
 
 
-def test_requests_are_counted_by_outcome_and_source(grants, world, reader):
-    s3, _ = world
+def test_requests_are_counted_by_outcome_and_source(grants, scenario, reader):
+    s3, _ = scenario
     for _ in range(3):
         s3.get_object(Bucket="data", Key="in/x")
     with pytest.raises(s3.exceptions.ClientError):
@@ -70,8 +70,8 @@ def test_requests_are_counted_by_outcome_and_source(grants, world, reader):
     }
 
 
-def test_control_calls_are_timed_by_operation_and_failures_by_kind(grants, world, reader):
-    s3, _ = world
+def test_control_calls_are_timed_by_operation_and_failures_by_kind(grants, scenario, reader):
+    s3, _ = scenario
     grants.fail("GetDataAccess", "SomethingBroke", status=400)
     with pytest.raises(ServiceFailure):
         s3.get_object(Bucket="data", Key="in/x")
@@ -84,8 +84,8 @@ def test_control_calls_are_timed_by_operation_and_failures_by_kind(grants, world
     assert went_well.sum > 0
 
 
-def test_no_attribute_tells_a_bucket_a_key_or_a_person(grants, world, reader):
-    s3, _ = world
+def test_no_attribute_tells_a_bucket_a_key_or_a_person(grants, scenario, reader):
+    s3, _ = scenario
     s3.get_object(Bucket="data", Key="in/x")
     told = str([*points(reader, "access_grants.requests"), *points(reader, "access_grants.control_call.duration")])
     assert "get_data_access" in told

@@ -12,7 +12,7 @@ LIFE = 400  # seconds: the advisory window opens after 300, the mandatory one af
 
 
 @pytest.fixture
-def world(grants, register):
+def scenario(grants, register):
     alice = grants.identity("alice")
     grant = grants.grant(alice, "s3://data/in/*", "READ")
     grants.put("s3://data/in/x", b"1")
@@ -29,15 +29,15 @@ def get(s3) -> bytes:
     return s3.get_object(Bucket="data", Key="in/x")["Body"].read()
 
 
-def test_before_the_advisory_window_nothing_is_asked(grants, clock, world):
-    *_, s3 = world
+def test_before_the_advisory_window_nothing_is_asked(grants, clock, scenario):
+    *_, s3 = scenario
     clock.forward(299)
     get(s3)
     assert grants.control_calls() == 0
 
 
-def test_in_the_advisory_window_one_renews_and_the_others_go_on(grants, clock, world):
-    *_, s3 = world
+def test_in_the_advisory_window_one_renews_and_the_others_go_on(grants, clock, scenario):
+    *_, s3 = scenario
     clock.forward(301)
     with ThreadPoolExecutor(9) as pool, grants.hold("GetDataAccess") as held:
         first = pool.submit(get, s3)
@@ -52,8 +52,8 @@ def test_in_the_advisory_window_one_renews_and_the_others_go_on(grants, clock, w
     assert grants.calls("GetDataAccess") == 1
 
 
-def test_a_failed_renewal_leaves_the_old_credentials_and_is_logged(grants, clock, world, caplog):
-    *_, s3 = world
+def test_a_failed_renewal_leaves_the_old_credentials_and_is_logged(grants, clock, scenario, caplog):
+    *_, s3 = scenario
     clock.forward(301)
     grants.fail("GetDataAccess", "SomethingBroke", status=400)
     assert get(s3) == b"1"
@@ -63,8 +63,8 @@ def test_a_failed_renewal_leaves_the_old_credentials_and_is_logged(grants, clock
     assert grants.calls("GetDataAccess") == 1
 
 
-def test_a_grant_taken_away_leaves_the_old_credentials_till_the_mandatory_window(grants, clock, world):
-    _, grant, _, s3 = world
+def test_a_grant_taken_away_leaves_the_old_credentials_till_the_mandatory_window(grants, clock, scenario):
+    _, grant, _, s3 = scenario
     grants.revoke(grant)
     clock.forward(301)
     assert get(s3) == b"1"
@@ -74,8 +74,8 @@ def test_a_grant_taken_away_leaves_the_old_credentials_till_the_mandatory_window
     assert [one.signer for one in grants.s3_requests()] == ["grant", "alice"]
 
 
-def test_in_the_mandatory_window_all_wait_for_one_renewal(grants, clock, world):
-    *_, s3 = world
+def test_in_the_mandatory_window_all_wait_for_one_renewal(grants, clock, scenario):
+    *_, s3 = scenario
     clock.forward(351)
     with ThreadPoolExecutor(8) as pool, grants.hold("GetDataAccess") as held:
         started = [pool.submit(get, s3) for _ in range(8)]
@@ -86,8 +86,8 @@ def test_in_the_mandatory_window_all_wait_for_one_renewal(grants, clock, world):
     assert grants.calls("GetDataAccess") == 1
 
 
-def test_a_renewal_that_fails_in_the_mandatory_window_raises(grants, clock, world):
-    *_, s3 = world
+def test_a_renewal_that_fails_in_the_mandatory_window_raises(grants, clock, scenario):
+    *_, s3 = scenario
     clock.forward(351)
     grants.fail("GetDataAccess", "SomethingBroke", status=400)
     with pytest.raises(Exception, match=r"s3:GetDataAccess in us-east-1 .*SomethingBroke"):
@@ -98,8 +98,8 @@ def test_a_renewal_that_fails_in_the_mandatory_window_raises(grants, clock, worl
 # InvalidAccessKeyId: the location's role was deleted and made anew.
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken", "InvalidAccessKeyId"])
 @pytest.mark.parametrize("operation", ["GetObject", "HeadObject"])
-def test_credentials_that_s3_takes_for_expired_are_renewed_once(grants, clock, world, code, operation):
-    *_, provider, s3 = world
+def test_credentials_that_s3_takes_for_expired_are_renewed_once(grants, clock, scenario, code, operation):
+    *_, provider, s3 = scenario
     clock.forward(61)
     grants.fail(operation, code, status=400)
     call = {"GetObject": s3.get_object, "HeadObject": s3.head_object}[operation]
@@ -108,16 +108,16 @@ def test_credentials_that_s3_takes_for_expired_are_renewed_once(grants, clock, w
     assert provider.stats().recovered == 1
 
 
-def test_the_second_refusal_stands(grants, world):
-    *_, s3 = world
+def test_the_second_refusal_stands(grants, scenario):
+    *_, s3 = scenario
     grants.fail("GetObject", "ExpiredToken", status=400, times=2)
     with pytest.raises(ClientError, match="ExpiredToken"):
         get(s3)
     assert grants.calls("GetDataAccess") == 1
 
 
-def test_the_callers_own_expired_token_is_not_ours_to_renew(grants, world):
-    alice, _, provider, s3 = world
+def test_the_callers_own_expired_token_is_not_ours_to_renew(grants, scenario):
+    alice, _, provider, s3 = scenario
     grants.allow(alice, "s3://data/own/*", "READ")
     grants.fail("GetObject", "ExpiredToken", status=400)
     with pytest.raises(ClientError, match="ExpiredToken"):

@@ -13,7 +13,7 @@ from access_grants_provider.registration import _registry
 
 
 @pytest.fixture
-def world(grants, register, caplog):
+def scenario(grants, register, caplog):
     caplog.set_level(logging.DEBUG)
     alice = grants.identity("alice", session=True)
     grants.grant(alice, "s3://data/in/*", "READWRITE")
@@ -36,15 +36,15 @@ def logged(caplog, name: str = "") -> str:
     return "\n".join(one.getMessage() for one in caplog.get_records("setup") if one.name.startswith(name))
 
 
-def test_no_secret_key_is_in_any_log_even_at_debug(world, caplog):
-    alice, *_, vended = world
+def test_no_secret_key_is_in_any_log_even_at_debug(scenario, caplog):
+    alice, *_, vended = scenario
     assert "Response body of GetDataAccess: withheld" in logged(caplog)
     for secret in secrets_of(alice, vended):
         assert secret not in logged(caplog)
 
 
-def test_no_token_is_in_our_own_logs(world, caplog):
-    alice, *_, vended = world
+def test_no_token_is_in_our_own_logs(scenario, caplog):
+    alice, *_, vended = scenario
     ours = logged(caplog, "access_grants_provider")
     assert "GetObject" in ours
     for token in (alice.session_token, vended.token):
@@ -69,8 +69,8 @@ def everything_within(root: object) -> list[object]:
     return list(seen.values())
 
 
-def test_no_representation_shows_one(world, edge):
-    alice, provider, s3, seen, vended = world
+def test_no_representation_shows_one(scenario, edge):
+    alice, provider, s3, seen, vended = scenario
     hook = _registry.hooks[s3.meta.events]()
     reachable = everything_within([edge.bare(provider), hook, seen, vended])
     own = [one for one in reachable if not isinstance(one, str) or one not in (vars(vended).values())]
@@ -79,8 +79,8 @@ def test_no_representation_shows_one(world, edge):
         assert secret not in shown
 
 
-def test_no_error_nor_its_traceback_with_locals_shows_one(grants, world):
-    alice, provider, _, _, vended = world
+def test_no_error_nor_its_traceback_with_locals_shows_one(grants, scenario):
+    alice, provider, _, _, vended = scenario
     grants.tamper("GetDataAccess", lambda answer: {**answer, "MatchedGrantTarget": "s3://elsewhere/*"}, times=None)
     grants.put("s3://data/in/y", b"1")
     provider.clear()
@@ -95,20 +95,20 @@ def test_no_error_nor_its_traceback_with_locals_shows_one(grants, world):
     assert alice.secret_access_key not in text
 
 
-def test_a_requester_cannot_be_pickled(world):
-    *_, s3, _, _ = world[:5]
+def test_a_requester_cannot_be_pickled(scenario):
+    *_, s3, _, _ = scenario[:5]
     hook = _registry.hooks[s3.meta.events]()
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(hook._callers._last)
 
 
-def test_a_decision_is_plain_data(world):
-    decision = world[3][0]
+def test_a_decision_is_plain_data(scenario):
+    decision = scenario[3][0]
     assert pickle.loads(pickle.dumps(decision)) == decision
 
 
-def test_control_characters_in_a_key_forge_no_log_line(grants, world, caplog):
-    _, provider, s3, *_ = world
+def test_control_characters_in_a_key_forge_no_log_line(grants, scenario, caplog):
+    _, provider, s3, *_ = scenario
     caplog.clear()
     caplog.set_level(logging.DEBUG, logger="access_grants_provider")
     with pytest.raises(s3.exceptions.ClientError):

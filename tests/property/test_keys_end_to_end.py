@@ -33,7 +33,7 @@ longest = st.sampled_from(["in/" + "a" * 1021, "é" * 512, "in/" + "%2F" * 340, 
 limits = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-class World:
+class Scenario:
     """A grant on ``in/``, a client, its decisions and what the service was asked."""
 
     def __init__(self, stack: ExitStack) -> None:
@@ -65,14 +65,14 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[World]:
+def running() -> Iterator[Scenario]:
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        yield World(stack)
+        yield Scenario(stack)
 
 
 @pytest.fixture
-def world(running: World) -> World:
+def scenario(running: Scenario) -> Scenario:
     return running
 
 
@@ -83,23 +83,23 @@ def world(running: World) -> World:
 @example("*", "put_object")
 @example(".", "get_object")
 @example("in/a%2Fb+c d?e#f", "put_object")
-def test_a_key_is_asked_for_and_signed_as_it_is(world: World, key: str, method: str) -> None:
-    world.service.put(f"s3://data/{key}", b"1")
-    world.start_over()
-    getattr(world.s3, method)(Bucket="data", Key=key)
-    world.is_about(f"s3://data/{key}", key.startswith("in/"))
-    (record,) = world.service.s3_requests()
+def test_a_key_is_asked_for_and_signed_as_it_is(scenario: Scenario, key: str, method: str) -> None:
+    scenario.service.put(f"s3://data/{key}", b"1")
+    scenario.start_over()
+    getattr(scenario.s3, method)(Bucket="data", Key=key)
+    scenario.is_about(f"s3://data/{key}", key.startswith("in/"))
+    (record,) = scenario.service.s3_requests()
     assert (record.key, record.status // 100) == (key, 2)
 
 
 @limits
 @given(keys)
-def test_a_listing_is_asked_for_by_its_very_prefix(world: World, prefix: str) -> None:
+def test_a_listing_is_asked_for_by_its_very_prefix(scenario: Scenario, prefix: str) -> None:
     # Trailing stars of a prefix can't be told from the star that makes it one; the wider reading must not be granted.
     assume(not prefix.endswith("*"))
-    world.start_over()
-    world.s3.list_objects_v2(Bucket="data", Prefix=prefix)
-    world.is_about(f"s3://data/{prefix}*", prefix.startswith("in/"), is_object=False)
+    scenario.start_over()
+    scenario.s3.list_objects_v2(Bucket="data", Prefix=prefix)
+    scenario.is_about(f"s3://data/{prefix}*", prefix.startswith("in/"), is_object=False)
 
 
 @limits
@@ -107,44 +107,44 @@ def test_a_listing_is_asked_for_by_its_very_prefix(world: World, prefix: str) ->
 @example("in/a?b", "in/%2F", "text")
 @example("in/a+b", "in/a b", "text with a slash")
 @example("in/a", "out", "mapping")
-def test_a_copy_is_asked_for_by_what_its_two_keys_share(world: World, source: str, key: str, form: str) -> None:
+def test_a_copy_is_asked_for_by_what_its_two_keys_share(scenario: Scenario, source: str, key: str, form: str) -> None:
     assume("?versionId=" not in source)
     written: Any = {"Bucket": "data", "Key": source}
     if form != "mapping":
         written = f"{'/' if form == 'text with a slash' else ''}data/{source}"
-    world.service.put(f"s3://data/{source}", b"1")
-    world.start_over()
+    scenario.service.put(f"s3://data/{source}", b"1")
+    scenario.start_over()
     # To copy an object onto itself S3 wants something changed.
-    world.s3.copy_object(Bucket="data", Key=key, CopySource=written, MetadataDirective="REPLACE")
+    scenario.s3.copy_object(Bucket="data", Key=key, CopySource=written, MetadataDirective="REPLACE")
     shared = key
     while not source.startswith(shared):
         shared = shared[:-1]
-    (decision,) = world.decisions
+    (decision,) = scenario.decisions
     assert decision.target == f"s3://data/{shared}" + ("*" if source != key else "")
     both_granted = source.startswith("in/") and key.startswith("in/")
     assert decision.outcome == ("granted" if both_granted else "fallback")
-    (record,) = world.service.s3_requests()
+    (record,) = scenario.service.s3_requests()
     assert (record.key, record.signer, record.status) == (key, "grant" if both_granted else "alice", 200)
 
 
 @limits
 @given(keys, st.booleans())
-def test_a_presigned_url_is_for_the_key_that_was_decided_on(world: World, key: str, fourth: bool) -> None:
-    world.start_over()
-    client = world.sigv4 if fourth else world.s3
+def test_a_presigned_url_is_for_the_key_that_was_decided_on(scenario: Scenario, key: str, fourth: bool) -> None:
+    scenario.start_over()
+    client = scenario.sigv4 if fourth else scenario.s3
     url = urllib.request.Request(client.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": key}))
     path, _, query = url.selector.partition("?")
     assert bucket_and_key(Request("GET", "https", url.host, path, query)) == ("data", key)
-    (decision,) = world.decisions
+    (decision,) = scenario.decisions
     assert (decision.target, decision.outcome == "granted") == (f"s3://data/{key}", key.startswith("in/"))
 
 
 @given(st.text(letters, max_size=3), st.characters(categories=["Cs"]))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_half_a_surrogate_pair_is_refused_as_without_the_package_and_asks_nobody(
-    world: World, text: str, half: str
+    scenario: Scenario, text: str, half: str
 ) -> None:
-    world.start_over()
+    scenario.start_over()
     with pytest.raises(UnicodeEncodeError):
-        world.s3.get_object(Bucket="data", Key=f"in/{text}{half}")
-    assert world.service.requests == []
+        scenario.s3.get_object(Bucket="data", Key=f"in/{text}{half}")
+    assert scenario.service.requests == []

@@ -1,12 +1,12 @@
-"""Random worlds of grants: a provider that has served many requests grants what a fresh one grants.
+"""Random scenarios of grants: a provider that has served many requests grants what a fresh one grants.
 
 What a provider remembers (denials, lists of grants, instances, credentials) saves calls. It must never take a grant
-away. A world has two accounts, buckets, instances, locations, grants, policies and a list of requests, all made from a
-seed. One provider answers all requests in order by ``explain``, another one signs them for a caller without any right
+away. A scenario has two accounts, buckets, instances, locations, grants, policies and a list of requests, all made from
+a seed. One provider answers all requests in order by ``explain``, another one signs them for a caller without any right
 of its own. Where either denies a request, a fresh provider is asked for that request alone, and must deny it too.
 
-Run ``python -m stress.worlds --count 1000 --seed 0``. A world that fails is printed with its requests, and
-``--count 1 --seed N`` runs it again. The exit code is 1 if a world failed.
+Run ``python -m stress.scenarios --count 1000 --seed 0``. A scenario that fails is printed with its requests, and
+``--count 1 --seed N`` runs it again. The exit code is 1 if a scenario failed.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class World:
+class Scenario:
     """What there is, what the caller may do, and what it asks for in which order."""
 
     seed: int
@@ -117,7 +117,7 @@ class World:
 
     def __str__(self) -> str:
         lines = [
-            f"world {self.seed}: the caller is of account {OWN}; instances are found by {self.find_instance_by}",
+            f"scenario {self.seed}: the caller is of account {OWN}; instances are found by {self.find_instance_by}",
             f"  the other account shares its instance: {self.shared}",
             f"  the caller may call ListCallerAccessGrants: {self.may_list}",
             f"  the caller may call GetAccessGrantsInstanceForPrefix: {self.may_find}",
@@ -133,14 +133,14 @@ class World:
 class Violation:
     """A request that one provider was denied and a fresh one is granted."""
 
-    world: World
+    scenario: Scenario
     way: str
     index: int
     reason: str
 
     def __str__(self) -> str:
-        asked = self.world.requests[: self.index + 1]
-        lines = [str(self.world), f"  asked in this order ({self.way}):", *(f"    {request}" for request in asked)]
+        asked = self.scenario.requests[: self.index + 1]
+        lines = [str(self.scenario), f"  asked in this order ({self.way}):", *(f"    {request}" for request in asked)]
         return "\n".join([*lines, f"  the last one was denied ({self.reason}); a fresh provider is granted it"])
 
 
@@ -152,7 +152,7 @@ class Result:
     violations: list[Violation] = field(default_factory=list)
 
     def add(self, other: Result) -> None:
-        """Add the counts and violations of another world."""
+        """Add the counts and violations of another scenario."""
         self.counts.update(other.counts)
         self.violations.extend(other.violations)
 
@@ -165,8 +165,8 @@ class Result:
         return "; ".join(f"{way}: {text}, {wrong[way]} of them wrongly" for way, text in counts.items())
 
 
-def make_world(seed: int) -> World:
-    """The world of this seed."""
+def make_scenario(seed: int) -> Scenario:
+    """The scenario of this seed."""
     rng = random.Random(seed)
     buckets = tuple(
         Bucket(name, rng.choices([OWN, OTHER], [2, 3])[0], rng.choices([HOME, ABROAD], [6, 1])[0])
@@ -176,7 +176,7 @@ def make_world(seed: int) -> World:
     locations = [entry for instance in instances for entry in _make_locations(rng, instance, buckets)]
     grants = [grant for location in locations for grant in _make_grants(rng, location, buckets)]
     requests = _make_requests(rng, buckets, grants)
-    return World(
+    return Scenario(
         seed,
         rng.choices(["account", "location"], [2, 3])[0],
         rng.choices(list(SHARED), [1, 5, 4])[0],
@@ -190,26 +190,26 @@ def make_world(seed: int) -> World:
     )
 
 
-def check(world: World, ask_always: bool = False) -> Result:
-    """Let one provider serve the world's requests by ``explain``, another one send them, and compare with fresh ones.
+def check(scenario: Scenario, ask_always: bool = False) -> Result:
+    """Let one provider serve the requests by ``explain``, another one send them, and compare with fresh ones.
 
     A fresh provider costs ten times what a request costs, so it is asked only about requests that were denied and may
     be granted. With ``ask_always`` it is asked about all, which checks that rule too.
     """
     result = Result()
     with mock_access_grants(account_id=OWN, region=HOME) as service:
-        caller = _build(world, service)
+        caller = _build(scenario, service)
         for way in ("explain", "sent"):
             with _provider(service, caller, way) as asked:
-                for index, request in enumerate(world.requests):
+                for index, request in enumerate(scenario.requests):
                     reason = _ask(service, asked, way, request)
                     result.counts[way, "denied" if reason else "granted"] += 1
-                    possible = world.may_be_granted(request, way)
+                    possible = scenario.may_be_granted(request, way)
                     if ask_always or (reason and possible):
                         granted = _fresh_is_granted(service, caller, way, request)
-                        assert possible or not granted, f"world {world.seed}: what grants {request}?"
+                        assert possible or not granted, f"scenario {scenario.seed}: what grants {request}?"
                         if reason and granted:
-                            result.violations.append(Violation(world, way, index, reason))
+                            result.violations.append(Violation(scenario, way, index, reason))
     return result
 
 
@@ -258,25 +258,25 @@ def _send(service: LocalAccessGrants, s3: Any, request: Request) -> str:
 _METHODS = {"GetObject": "get_object", "PutObject": "put_object", "ListObjectsV2": "list_objects_v2"}
 
 
-def _build(world: World, service: LocalAccessGrants) -> Identity:
-    """Make all that the world has; the caller is returned."""
+def _build(scenario: Scenario, service: LocalAccessGrants) -> Identity:
+    """Make all that the scenario has; the caller is returned."""
     caller = service.identity("caller")
-    service.find_instance_by = world.find_instance_by  # type: ignore[assignment]
-    for bucket in world.buckets:
+    service.find_instance_by = scenario.find_instance_by  # type: ignore[assignment]
+    for bucket in scenario.buckets:
         service.bucket(bucket.name, bucket.region, account_id=bucket.owner)
-    for account, region in world.instances:
+    for account, region in scenario.instances:
         service.instance(account, region)
-        if account == OTHER and SHARED[world.shared]:
-            service.share(OWN, region, OTHER, [f"s3:{action}" for action in SHARED[world.shared]])
-    for account, region, scope in world.locations:
+        if account == OTHER and SHARED[scenario.shared]:
+            service.share(OWN, region, OTHER, [f"s3:{action}" for action in SHARED[scenario.shared]])
+    for account, region, scope in scenario.locations:
         service.location(scope, region=region, account_id=account)
-    for grant in world.grants:
+    for grant in scenario.grants:
         service.grant(caller, grant.scope, grant.permission, grant.region, account_id=grant.account)
-    rights = {"ListCallerAccessGrants": world.may_list, "GetAccessGrantsInstanceForPrefix": world.may_find}
+    rights = {"ListCallerAccessGrants": scenario.may_list, "GetAccessGrantsInstanceForPrefix": scenario.may_find}
     for action, may in rights.items():
         if not may:
             service.forbid(caller, f"s3:{action}")
-    for bucket_name, key in {(request.bucket, request.key) for request in world.requests}:
+    for bucket_name, key in {(request.bucket, request.key) for request in scenario.requests}:
         if key:
             service.put(f"s3://{bucket_name}/{key}", b"x")
     return caller
@@ -357,9 +357,9 @@ def _forget_settings() -> None:
 
 
 def main() -> int:
-    """Check as many worlds as asked for, and print what is wrong and how many decisions there were."""
-    parser = argparse.ArgumentParser(prog="python -m stress.worlds", description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=100, help="how many worlds (default: 100)")
+    """Check as many scenarios as asked for, and print what is wrong and how many decisions there were."""
+    parser = argparse.ArgumentParser(prog="python -m stress.scenarios", description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=100, help="how many scenarios (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the first one; the others follow it")
     parser.add_argument("--ask-always", action="store_true", help="ask a fresh provider about granted requests too")
     given = parser.parse_args()
@@ -367,11 +367,11 @@ def main() -> int:
     logging.getLogger("access_grants_provider").setLevel(logging.CRITICAL)
     start, total = time.monotonic(), Result()
     for seed in range(given.seed, given.seed + given.count):
-        result = check(make_world(seed), given.ask_always)
+        result = check(make_scenario(seed), given.ask_always)
         for violation in result.violations:
             print(violation, end="\n\n", flush=True)
         total.add(result)
-    print(f"{given.count} worlds in {time.monotonic() - start:.0f} s. {total}")
+    print(f"{given.count} scenarios in {time.monotonic() - start:.0f} s. {total}")
     return 1 if total.violations else 0
 
 
