@@ -80,13 +80,13 @@ def raising(error: BaseException) -> Any:
     return function
 
 
-@pytest.mark.parametrize("spoil", [with_a_relative_cache_folder, without_a_home])
+@pytest.mark.parametrize("mutate", [with_a_relative_cache_folder, without_a_home])
 def test_a_disk_cache_that_cannot_be_made_is_an_error_and_a_client_that_refuses_and_no_put_signed_by_the_caller(
-    grants, alice, autoload_never, monkeypatch, caplog, spoil
+    grants, alice, autoload_never, monkeypatch, caplog, mutate
 ):
     monkeypatch.setenv("S3_ACCESS_GRANTS_CACHE", "disk")
     session = grants.session(alice)
-    spoil(monkeypatch)
+    mutate(monkeypatch)
     s3 = session.client("s3")
     assert refuses_s3_requests(s3, grants)
     (error,) = errors(caplog)
