@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import os
 import time
 from collections import Counter
@@ -12,6 +14,8 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
+import botocore.hooks
+import moto.core.models
 import pytest
 from botocore.loaders import Loader
 
@@ -28,6 +32,7 @@ FOREIGN = (
 )
 # The fixtures that hold a local service; `alice` is known to the first of them that the test uses.
 SERVICES = ("either", "server", "grants")
+RESPONSES_METHODS = moto.core.models.RESPONSES_METHODS
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -40,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Return two workers for each core, as a test spends half of its time waiting; none for a few chosen files.
+    """Return three workers for two cores, as some tests wait, and each worker takes 5 s to start; none for files.
 
     Starting the workers takes longer than most files. ``PYTEST_XDIST_AUTO_NUM_WORKERS`` and ``-n`` overrule this.
     """
@@ -49,7 +54,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if not all(Path(argument).is_dir() for argument in config.args):
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(2 * cores, 8)
+    return min(cores + (cores + 1) // 2, 8)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest picks the tests of the lane
@@ -59,16 +64,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Polars, pyarrow, obstore and DuckDB leave about twenty native threads behind in the process, and the tests after
     them would fork it and change its user.
     """
-    cases: Counter[str] = Counter()
+    cases: dict[tuple[str, object, int], list[pytest.Function]] = {}
     for item in items:
         if "ecosystem" in item.path.parts:
             item.add_marker("ecosystem")
-        fast = item.get_closest_marker("fast_cases")
-        if fast is not None:
-            test = item.nodeid.partition("[")[0]
-            cases[test] += 1
-            if cases[test] > fast.args[0]:
-                item.add_marker("exhaustive")
+        fast_cases = item.get_closest_marker("fast_cases")
+        if fast_cases is not None and isinstance(item, pytest.Function):
+            key = (item.nodeid.partition("[")[0], item.callspec.params.get("edge"), fast_cases.args[0])
+            cases.setdefault(key, []).append(item)
+    for (_, _, number), of_a_test in cases.items():
+        # Spread evenly, so that each parameter takes several of its values.
+        fast = {index * len(of_a_test) // number for index in range(number)}
+        for index, case in enumerate(of_a_test):
+            if index not in fast:
+                case.add_marker("exhaustive")
     items.sort(key=lambda item: "ecosystem" in item.path.parts)
 
 
@@ -86,6 +95,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("what the ecosystem's programs asked for")
     for line in asked:
         terminalreporter.write_line(line)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look seldom: it took a quarter of the time, most of it at the tests and parsed models.
+
+    A test of what is collected calls it.
+    """
+    gc.set_threshold(10_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -106,6 +123,35 @@ def _shared_models() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Loader, "_cache", property(of_all, lambda _, __: None), raising=False)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_sessions() -> Iterator[None]:
+    """Let a session of botocore take 1 ms instead of 6, and moto's start 1 instead of 5.
+
+    A session registers 125 handlers. Each one's event is looked up in a table of aliases, which is the same for all
+    sessions, and its signature is taken apart to see whether it takes any keyword. moto also prepares 1,300 answers for
+    the library `requests`; a test with it asks for ``moto_answers_requests``.
+    """
+    names: dict[str, str] = {}
+    takes_keywords = botocore.hooks.accepts_kwargs
+
+    def accepts_kwargs(handler: Any) -> object:
+        code = getattr(handler, "__code__", None)  # also a method's
+        return code.co_flags & inspect.CO_VARKEYWORDS if code is not None else takes_keywords(handler)
+
+    with pytest.MonkeyPatch.context() as patch:
+        aliases = property(lambda _: names, lambda _, __: None)
+        patch.setattr(botocore.hooks.EventAliaser, "_alias_name_cache", aliases, raising=False)
+        patch.setattr(botocore.hooks, "accepts_kwargs", accepts_kwargs)
+        patch.setattr(moto.core.models, "RESPONSES_METHODS", ())
+        yield
+
+
+@pytest.fixture
+def moto_answers_requests(_quick_sessions: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have moto answer the library `requests` as well: for a test that fetches something with it."""
+    monkeypatch.setattr(moto.core.models, "RESPONSES_METHODS", RESPONSES_METHODS)
 
 
 @pytest.fixture

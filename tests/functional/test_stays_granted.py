@@ -62,6 +62,7 @@ def stray(s3, bucket):
             request()
 
 
+@pytest.mark.fast_cases(5)
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
 @pytest.mark.parametrize("account_id", [None, OWNER], ids=["own instance", "owner's instance"])
 def test_requests_outside_every_location_do_not_deny_a_granted_key(grants, alice, client, account_id, fallback):
@@ -77,6 +78,7 @@ def test_requests_outside_every_location_do_not_deny_a_granted_key(grants, alice
     assert signers(grants, "team/x") == ["grant"]
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("fallback", ["denied", "never"])
 def test_a_list_of_the_callers_empty_instance_does_not_hide_a_grant_of_the_owners(grants, alice, client, fallback):
     grants.instance(alice.account_id)
@@ -93,6 +95,7 @@ def test_a_list_of_the_callers_empty_instance_does_not_hide_a_grant_of_the_owner
     assert signers(grants, "p/x") == ["grant"]
 
 
+@pytest.mark.fast_cases(5)
 @pytest.mark.parametrize("order", list(permutations(["mine/x", "theirs/x", "nobody/x"])), ids=" ".join)
 def test_the_order_of_the_first_requests_does_not_decide_what_is_granted(grants, alice, client, order):
     # Two instances know the bucket: the caller's own, and that of the bucket's owner.

@@ -25,6 +25,7 @@ def scenarios() -> Any:
         return importlib.import_module("stress.scenarios")
 
 
+@pytest.mark.fast_cases(6)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_granted_stays_granted(scenarios: Any, seed: int) -> None:
     result = scenarios.check(scenarios.make_scenario(seed))

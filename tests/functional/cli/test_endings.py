@@ -93,6 +93,7 @@ def test_ctrl_c_while_it_loads(server, alice, surroundings, name, in_callback):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
+@pytest.mark.exhaustive
 @posix
 def test_ctrl_c_at_any_time(server, alice, surroundings):
     """Some points in time, spread over a run. Before Python handles signals itself the signal just ends it."""

@@ -11,9 +11,10 @@ import pytest
 import requests
 from botocore.config import Config
 
-pytestmark = pytest.mark.alice(
-    "READWRITE s3://sales/in/*", objects={"s3://sales/in/x": "in/x", "s3://sales/out/x": "out/x"}
-)
+pytestmark = [
+    pytest.mark.alice("READWRITE s3://sales/in/*", objects={"s3://sales/in/x": "in/x", "s3://sales/out/x": "out/x"}),
+    pytest.mark.usefixtures("moto_answers_requests"),
+]
 
 VERSIONS = {"v2": Config(), "v4": Config(signature_version="s3v4")}
 NASTY = ["a b", "a+b", "a%2Fb", "ü", "x//y", "st*r", "q?m", "a;b", "a&b=c"]
