@@ -236,6 +236,7 @@ def test_a_client_of_another_service_is_no_reason_to_warn(grants, register, alic
     session.client("s3")  # Nobody keeps it.
     unsigned = session.client("s3", config=Config(signature_version=UNSIGNED))
     foreign = session.client("s3", endpoint_url="http://minio:9000")
+    gc.collect()
     with caplog.at_level(logging.WARNING):
         provider = register(session)
         kept = session.client("s3")
