@@ -130,7 +130,7 @@ def test_who_may_only_read_reaches_the_data(server, alice, invoke):
     assert conclusion(done) == "You can read s3://data/in/, not write it."
     found = lines(done)
     assert "No grant gives the caller" in found["WRITE vend"].found
-    assert found["WRITE vend"].hint.startswith("Ask the owner of the S3 Access Grants instance for a grant")
+    assert found["WRITE vend"].hint.startswith("Your grants here do not give WRITE: READ on s3://data/in/*.")
     assert found["reading"].found == "no object to read"
     assert found["canary put"].found == "no credentials to write with"
 
@@ -139,7 +139,7 @@ def test_no_grant(server, alice, invoke):
     done = invoke("doctor", "s3://data/out/")
     assert statuses(done) == "ooonnssss"
     assert done.exit_code == 1
-    assert lines(done)["READ vend"].hint.startswith("Ask the owner")
+    assert lines(done)["READ vend"].hint.startswith("Your grants in this bucket: READ on s3://data/in/*. Ask the owner")
     # The same hint is not given twice.
     assert lines(done)["WRITE vend"].hint is None
     assert conclusion(done) == "No grant lets you read or write s3://data/out/."
@@ -222,7 +222,8 @@ def test_a_login_that_has_expired(server, alice, invoke):
     assert statuses(done) == "f" + "s" * 8
     assert "ExpiredToken" in lines(done)["identity"].found
     assert (
-        lines(done)["identity"].hint == "AWS did not accept the caller's own credentials: sign in again or renew them"
+        lines(done)["identity"].hint
+        == "AWS did not accept the caller's own credentials: they have expired. Sign in again, or renew them"
     )
     assert lines(done)["READ vend"].found == "not tried: identity failed"
     assert done.exit_code == 1

@@ -107,7 +107,7 @@ def test_who_may_not_list(server, alice, invoke):
 
 def test_who_may_not_even_ask_who_they_are(server, alice, invoke):
     server.expire(alice)
-    refused(invoke("grants"), "sts:GetCallerIdentity in us-east-1 for the grants of all buckets", "sign in again")
+    refused(invoke("grants"), "sts:GetCallerIdentity in us-east-1 for the grants of all buckets", "Sign in again")
 
 
 def test_who_has_no_credentials(server, alice, invoke):
