@@ -11,12 +11,15 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import GrantScope, Permission, permission_of, permits, target_of
 from access_grants_provider.exceptions import AccessDenied, PermissionMissing
 from access_grants_provider.provider import AccessGrantsProvider
 from access_grants_provider.registration import provider_for
+
+from .source import s3_endpoint
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -58,13 +61,16 @@ def create_secrets(
     temporary, in memory; a transaction that is open sees them once it has ended.
 
     ``region`` (None: the bucket's), ``endpoint``, ``url_style`` and ``use_ssl`` go into the secrets in DuckDB's own
-    terms. ``session`` is a boto3 or botocore session, None boto3's default one; the other ``options`` are those of
-    ``register()``. Returns what was made; nothing is made where it raises :class:`AccessDenied` (no grant there),
-    :class:`ServiceFailure` (Access Grants fails) or :class:`ConfigurationError`; DuckDB's own errors pass through.
+    terms; without ``endpoint`` they are those of the endpoint that the session is configured with. ``session`` is a
+    boto3 or botocore session, None boto3's default one; the other ``options`` are those of ``register()``. Returns what
+    was made; nothing is made where it raises :class:`AccessDenied` (no grant there), :class:`ServiceFailure` (Access
+    Grants fails) or :class:`ConfigurationError`; DuckDB's own errors pass through.
     """
     permission = permission_of(permission)
     found = _credentials(provider_for(session, **options), uri, permission)
-    settings = {"ENDPOINT": endpoint, "URL_STYLE": url_style, "USE_SSL": use_ssl}
+    options_given: dict[str, str | bool | None] = {"ENDPOINT": endpoint, "URL_STYLE": url_style, "USE_SSL": use_ssl}
+    given = {name: value for name, value in options_given.items() if value is not None}
+    settings = given if endpoint is not None else {**_endpoint_of(session), **given}
     made = []
     # A cursor of its own: on the caller's, a result that is being fetched would be lost.
     with connection.cursor() as cursor:
@@ -77,7 +83,7 @@ def create_secrets(
                 "SCOPE": secret.scope,
                 "REGION": region or vended.region,
             }
-            parameters.update((name, value) for name, value in settings.items() if value is not None)
+            parameters.update(settings)
             # As parameters, values need no quoting and stay out of DuckDB's query log and of its errors.
             clauses = ", ".join(f"{name} ?" for name in parameters)
             cursor.execute(
@@ -85,6 +91,16 @@ def create_secrets(
             )
             made.append(secret)
     return made
+
+
+def _endpoint_of(session: Any) -> dict[str, str | bool]:
+    """Return how DuckDB reaches the endpoint that a session is configured with; {} where that is AWS's public one."""
+    url = s3_endpoint(session)
+    if url is None:
+        return {}
+    parts = urlsplit(url)
+    # Not each endpoint has a host name for each bucket.
+    return {"ENDPOINT": parts.netloc, "URL_STYLE": "path", "USE_SSL": parts.scheme == "https"}
 
 
 def _credentials(provider: AccessGrantsProvider, uri: str, permission: Permission) -> list[VendedCredentials]:

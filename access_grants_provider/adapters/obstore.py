@@ -16,12 +16,19 @@ from access_grants_provider.core.scopes import Permission
 from .source import GrantSource, ask_again_at
 
 if TYPE_CHECKING:
-    from obstore.store import S3Credential
+    from obstore.store import S3Config, S3Credential
 
 __all__ = ["AsyncCredentialProvider", "CredentialProvider", "async_credential_provider", "credential_provider"]
 
 
-class CredentialProvider(GrantSource):
+class _Source(GrantSource):
+    @property
+    def config(self) -> S3Config:
+        """Return what obstore adds to the configuration of a store; what the store is given itself comes first."""
+        return {} if self.endpoint_url is None else {"endpoint": self.endpoint_url}
+
+
+class CredentialProvider(_Source):
     """Made by :func:`credential_provider`. obstore calls it again when the keys near their end."""
 
     def __call__(self) -> S3Credential:
@@ -29,7 +36,7 @@ class CredentialProvider(GrantSource):
         return _as_obstore(self.credentials())
 
 
-class AsyncCredentialProvider(GrantSource):
+class AsyncCredentialProvider(_Source):
     """Made by :func:`async_credential_provider`."""
 
     async def __call__(self) -> S3Credential:

@@ -18,6 +18,7 @@ from pyarrow.fs import FileSelector, FileType  # noqa: E402
 
 from access_grants_provider.adapters import pyarrow as adapter  # noqa: E402
 from access_grants_provider.exceptions import AccessDenied, ConfigurationError, ServiceFailure  # noqa: E402
+from access_grants_provider.registration import provider_for  # noqa: E402
 
 LIFE = 2  # seconds
 
@@ -172,7 +173,7 @@ def test_a_pickle_holds_no_secret_and_asks_as_the_default_session_where_it_is_lo
 ):
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
     fs = filesystem(session=None, duration_seconds=900)
-    vended, _ = fs.handler._now()
+    vended = provider_for(session, duration_seconds=900).credentials("s3://data/in/")
     pickled = pickle.dumps(fs)
     assert not [key for key in (vended.access_key, vended.secret_key, vended.token) if key.encode() in pickled]
     assert not [key for key in (vended.access_key, vended.secret_key, vended.token) if key in repr(fs.handler)]
@@ -197,3 +198,130 @@ def test_keys_of_ones_own_are_refused_and_so_is_what_nobody_knows(filesystem):
         filesystem(fallbak="never")
     with pytest.raises(ConfigurationError, match="fallback='sometimes' is not allowed"):
         filesystem(fallback="sometimes")
+
+
+@pytest.fixture
+def bucket(server, alice, session):
+    """The filesystem of the whole bucket, as Alice, who reads and writes below ``in/`` and reads below ``lent/``."""
+    server.grant(alice, "s3://data/lent/*", "READ")
+    return adapter.filesystem("s3://data/", session=session)
+
+
+def used(server) -> set[tuple[str | None, str | None]]:
+    """The grants and permissions that requests were signed with; all of them by grants, and none refused."""
+    assert {(one.signer, one.status // 100) for one in server.s3_requests()} <= {("grant", 2), ("grant", 4)}
+    assert not [one for one in server.s3_requests() if one.status == 403]
+    return {(one.scope, one.permission) for one in server.s3_requests()}
+
+
+def test_in_a_bucket_each_path_is_read_under_its_own_grant(server, bucket, files, put_parquet):
+    put_parquet("s3://data/lent/d.parquet", 5)
+    dataset = ds.dataset(["data/in/a.parquet", "data/lent/d.parquet"], filesystem=bucket)
+    assert sorted(dataset.to_table()["x"].to_pylist()) == [1, 2, 5]
+    assert ds.dataset("data/lent", filesystem=bucket).count_rows() == 1
+    assert used(server) == {("s3://data/in/*", "READ"), ("s3://data/lent/*", "READ")}
+    assert server.calls("GetDataAccess") <= 4  # and one no for each folder's own name, `data/lent`
+
+
+def test_in_a_bucket_each_call_asks_for_the_permission_it_needs(server, bucket):
+    with bucket.open_output_stream("data/in/x") as made:
+        made.write(b"1")
+    assert used(server) == {("s3://data/in/*", "WRITE")}
+    server.forget_requests()
+    assert bucket.open_input_file("data/in/x").read() == b"1"
+    assert used(server) == {("s3://data/in/*", "READ")}
+    server.forget_requests()
+    bucket.copy_file("data/in/x", "data/in/y")
+    bucket.move("data/in/y", "data/in/deep/z")
+    bucket.delete_file("data/in/deep/z")
+    bucket.delete_dir_contents("data/in/deep", missing_dir_ok=True)
+    assert used(server) == {("s3://data/in/*", "READWRITE")}
+    assert server.read("s3://data/in/x") == b"1"
+
+
+def test_in_a_bucket_datasets_are_written_partitioned(server, bucket):
+    ds.write_dataset(
+        pa.table({"x": [1, 2], "part": ["p", "q"]}), "data/in/set", format="parquet", partitioning=["part"],
+        filesystem=bucket,
+    )  # fmt: skip
+    assert sorted(ds.dataset("data/in/set", filesystem=bucket).to_table()["x"].to_pylist()) == [1, 2]
+    assert used(server) == {("s3://data/in/*", "READ"), ("s3://data/in/*", "WRITE")}
+
+
+def test_in_a_bucket_a_permission_that_is_given_is_asked_for_each_time(server, alice, session):
+    fs = adapter.filesystem("s3://data", "READWRITE", session=session)
+    with fs.open_output_stream("data/in/x") as made:
+        made.write(b"1")
+    assert fs.get_file_info("data/in/x").size == 1
+    assert used(server) == {("s3://data/in/*", "READWRITE")}
+    assert server.calls("GetDataAccess") == 1
+
+
+def test_in_a_bucket_the_folder_of_a_grant_and_the_bucket_are_folders(server, bucket, files):
+    infos = bucket.get_file_info(["data", "data/in", "data/in/a.parquet", "data/lent/", "data/in/none"])
+    assert [one.type for one in infos] == [
+        FileType.Directory,
+        FileType.Directory,
+        FileType.File,
+        FileType.Directory,
+        FileType.NotFound,
+    ]
+    assert {one.signer for one in server.s3_requests()} == {"grant"}
+
+
+@pytest.mark.parametrize(
+    ("attempt", "permission"),
+    [
+        (lambda fs: fs.get_file_info("data/out"), "READ"),
+        (lambda fs: fs.get_file_info(FileSelector("data")), "READ"),
+        (lambda fs: fs.open_input_stream("data/out/x"), "READ"),
+        (lambda fs: fs.open_output_stream("data/lent/x"), "WRITE"),
+        (lambda fs: fs.create_dir("data/lent/folder"), "WRITE"),
+        (lambda fs: fs.delete_dir("data/lent/folder"), "READWRITE"),
+        (lambda fs: fs.copy_file("data/lent/x", "data/in/x"), "READWRITE"),
+    ],
+)
+def test_in_a_bucket_nothing_is_sent_where_no_grant_allows_it(server, bucket, attempt, permission):
+    with pytest.raises(AccessDenied, match=f"{permission} on 's3://data/"):
+        attempt(bucket)
+    assert server.s3_requests() == []
+
+
+def test_the_filesystem_of_a_bucket_is_for_that_bucket(server, bucket):
+    with pytest.raises(ValueError, match="'s3://other/x' is not in the bucket 'data'"):
+        bucket.open_input_stream("other/x")
+    assert server.requests == []
+
+
+def test_the_filesystem_of_a_bucket_keeps_as_many_native_ones_as_it_may(server, alice, session, monkeypatch):
+    monkeypatch.setattr(adapter, "MAX_NATIVE", 2)
+    fs = adapter.filesystem("s3://data/", session=session)
+    for number in range(4):
+        server.grant(alice, f"s3://data/{number}/*", "READ")
+        server.put(f"s3://data/{number}/x", b"1")
+        assert fs.open_input_stream(f"data/{number}/x").read() == b"1"
+    assert len(fs.handler._built) == 2
+
+
+def test_the_filesystem_of_a_bucket_is_pickled_without_a_secret(server, alice, session, monkeypatch):
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    server.put("s3://data/in/x", b"1")
+    fs = adapter.filesystem("s3://data/", "READWRITE")
+    assert fs.open_input_stream("data/in/x").read() == b"1"
+    pickled = pickle.dumps(fs)
+    vended = provider_for(session).credentials("s3://data/in/", "READWRITE")
+    assert not [key for key in (vended.access_key, vended.secret_key, vended.token) if key.encode() in pickled]
+    server.forget_requests()
+    loaded = pickle.loads(pickled)
+    assert loaded == fs
+    assert loaded.open_input_stream("data/in/x").read() == b"1"
+    assert used(server) == {("s3://data/in/*", "READWRITE")}
+
+
+def test_the_endpoint_is_the_one_that_the_session_is_configured_with(server, session, files):
+    fs = adapter.filesystem("s3://data/in/", session=session)
+    assert pq.read_table("data/in/a.parquet", filesystem=fs).num_rows == 2
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        adapter.filesystem(
+            "s3://data/in/", session=session, endpoint_override="http://127.0.0.1:9", connect_timeout=1
+        ).get_file_info("data/in/a.parquet")
