@@ -15,8 +15,8 @@ Way = Literal["variable", "adapter", "exec"]
 class NativeLibrary(NamedTuple):
     """A library with an S3 client of its own in Rust or C++.
 
-    ``name``: what people call it. ``module``: what Python imports, ``distribution``: what pip installs. ``ways``: how it
-    gets a grant's credentials, the best first; ``"variable"`` where it has a way through botocore as well, which
+    ``name``: what people call it. ``module``: what Python imports, ``distribution``: what pip installs. ``ways``: how
+    it gets a grant's credentials, the best first; ``"variable"`` where it has a way through botocore as well, which
     ``variable`` names. ``adapter``: the module below :mod:`access_grants_provider.adapters`, None where there is none.
     """
 
@@ -31,12 +31,12 @@ class NativeLibrary(NamedTuple):
 NATIVE_LIBRARIES = (
     NativeLibrary("pyarrow", "pyarrow", "pyarrow", ("adapter", "exec", "variable"), "pyarrow", "filesystem of s3fs"),
     NativeLibrary("polars", "polars", "polars", ("adapter", "exec"), "polars"),
-    NativeLibrary("DuckDB", "duckdb", "duckdb", ("adapter", "exec"), "duckdb"),
+    NativeLibrary("DuckDB", "duckdb", "duckdb", ("adapter",), "duckdb"),
     NativeLibrary("obstore", "obstore", "obstore", ("adapter", "exec"), "obstore"),
     NativeLibrary("PyIceberg", "pyiceberg", "pyiceberg", ("adapter", "exec", "variable"), "pyiceberg", "FsspecFileIO"),
-    NativeLibrary("Delta Lake", "deltalake", "deltalake", ("adapter", "exec"), "deltalake"),
+    NativeLibrary("deltalake", "deltalake", "deltalake", ("adapter", "exec"), "deltalake"),
     NativeLibrary("Daft", "daft", "daft", ("adapter", "exec"), "daft"),
     NativeLibrary("Icechunk", "icechunk", "icechunk", ("adapter", "exec"), "icechunk"),
-    NativeLibrary("Lance", "lance", "pylance", ("exec",)),
+    NativeLibrary("Lance", "lance", "pylance", ("adapter", "exec"), "lance"),
     NativeLibrary("Ray Data", "ray", "ray", ("adapter", "exec"), "pyarrow"),
 )
