@@ -1,6 +1,7 @@
 """S3 Access Grants for the Python workers of Ray and of Spark: the environment variable, handed on to them.
 
-Neither Ray nor Spark runs in this repository's tests. They check that the settings below are what a worker needs.
+The tests of this example start neither Ray nor Spark. They check that the settings below are what a worker needs. Ray
+Data, which reads through pyarrow, needs a filesystem of `access_grants_provider.adapters.pyarrow` instead.
 The package has to be installed where the workers run. What the JVM reads itself (`spark.read.parquet("s3a://…")`) is
 not covered, for no Python signs it.
 """
