@@ -19,38 +19,46 @@ ROOT = Path(__file__).parents[2]
 
 
 class Page(NamedTuple):
-    """A page and the module that writes it.
+    """A page and the modules that write it, one after the other.
 
-    The module has ``render(page)``. It may have ``comparable(page)``, the lines of a page that do not change from run
-    to run, and ``missing()``, which says what has to be installed.
+    A module has ``render(page)``. It may have ``comparable(page)``, the lines of a page that do not change from run to
+    run, and ``missing()``, which says what has to be installed.
     """
 
     path: str
-    module: str
+    modules: tuple[str, ...]
 
     @property
-    def generator(self) -> ModuleType:
-        """The module, imported only now: each needs extras of its own."""
-        return importlib.import_module(self.module)
+    def generators(self) -> list[ModuleType]:
+        """The modules, imported only now: each needs extras of its own."""
+        return [importlib.import_module(f"tools.docs.{module}") for module in self.modules]
+
+    def missing(self) -> str | None:
+        """Say why the page can't be written here; None where it can."""
+        reasons = (getattr(generator, "missing", lambda: None)() for generator in self.generators)
+        return next((reason for reason in reasons if reason is not None), None)
 
 
 PAGES = {
-    page.path: page
-    for page in (
-        Page("README.md", "tools.docs.help_blocks"),
-        Page("docs/aws-cli.md", "tools.docs.aws_cli"),
-        Page("docs/commands.md", "tools.docs.help_blocks"),
-        Page("docs/faults.md", "tools.docs.faults"),
-    )
+    path: Page(path, modules)
+    for path, modules in {
+        "docs/aws-cli.md": ("aws_cli",),
+        "docs/commands.md": ("help_blocks", "samples"),
+        "docs/demo.svg": ("demo_picture",),
+        "docs/faults.md": ("faults",),
+        "docs/how-it-works.md": ("decision_table",),
+    }.items()
 }
 
 
 def renew(page: Page, check: bool) -> bool:
     """Write a page, or compare it. Returns whether the page was as the program says."""
-    generator, file = page.generator, ROOT / page.path
-    comparable: Callable[[str], list[str]] = getattr(generator, "comparable", str.splitlines)
-    before = file.read_text(encoding="utf-8")
-    now = generator.render(before)
+    file = ROOT / page.path
+    before = now = file.read_text(encoding="utf-8")
+    comparable: Callable[[str], list[str]] = str.splitlines
+    for generator in page.generators:
+        now = generator.render(now)
+        comparable = getattr(generator, "comparable", comparable)
     difference = list(difflib.unified_diff(comparable(before), comparable(now), page.path, "now", lineterm=""))
     if check:
         print(*difference or [f"{page.path} is up to date"], sep="\n")
@@ -71,7 +79,7 @@ def main() -> int:
         parser.error(f"{unknown[0]} is not generated; these pages are: {', '.join(PAGES)}")
     up_to_date = True
     for page in [PAGES[path] for path in options.pages or PAGES]:
-        missing: str | None = getattr(page.generator, "missing", lambda: None)()
+        missing = page.missing()
         if missing is None:
             up_to_date = renew(page, options.check) and up_to_date
         elif options.pages:
