@@ -36,6 +36,7 @@ EXAMPLES = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)"), r"2026-01-31T13:00:00\1"),
     (re.compile(r"\b\d+(?:\.\d+)? (m?s)\b(?=[),;]|$)", re.MULTILINE), r"40 \1"),
     (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "9000"),
+    (re.compile(r"\b(?=\d*[a-f])[0-9a-f]{12}\b"), "a6d12608e902"),  # a caller in the cache on disk
 )
 
 
