@@ -16,7 +16,7 @@ import botocore.configloader
 import pytest
 
 import access_grants_provider
-from access_grants_provider.core import config, operations
+from access_grants_provider.core import config, operations, service_errors
 from access_grants_provider.registration import _registry
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +65,12 @@ def written_in(*languages: str) -> list[Block]:
 
 
 def each(blocks: list[Block]) -> pytest.MarkDecorator:
-    """Run a test for each of some blocks."""
-    return pytest.mark.parametrize("block", blocks, ids=[block.place for block in blocks])
+    """Run a test for each of some blocks; what starts processes runs in the exhaustive lane."""
+    slow = [pytest.mark.exhaustive]
+    cases = [
+        pytest.param(block, id=block.place, marks=slow if "import subprocess" in block.code else []) for block in blocks
+    ]
+    return pytest.mark.parametrize("block", cases)
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -296,10 +300,14 @@ def test_the_table_of_requests_is_complete():
     assert set(with_if_match.split(", ")) == conditional
 
 
-def test_every_error_is_in_the_table_of_errors():
+def test_every_code_of_an_error_is_in_the_table_of_errors_with_an_anchor():
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^\| .*?`(\w+)`", text, re.MULTILINE))
-    assert set(access_grants_provider.exceptions.__all__) - named == {"AccessGrantsError"}
+    rows = re.findall(r'^\| <a id="([\w-]+)"></a>`([\w-]+)` \| `(\w+)` \|', text, re.MULTILINE)
+    assert all(anchor == code for anchor, code, _ in rows)
+    errors = access_grants_provider.exceptions
+    named = {getattr(errors, name).code: name for name in errors.__all__ if name != "AccessGrantsError"}
+    denials = {kind.replace(" ", "-"): error.__name__ for kind, error in service_errors.ERRORS.items()}
+    assert {code: error for _, code, error in rows} == {**named, **denials}
 
 
 def test_every_logger_of_the_package_is_in_the_table_of_loggers():
