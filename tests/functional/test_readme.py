@@ -16,6 +16,7 @@ import botocore.configloader
 import pytest
 
 import access_grants_provider
+from access_grants_provider.adapters.libraries import NATIVE_LIBRARIES
 from access_grants_provider.core import config, operations, service_errors
 from access_grants_provider.registration import _registry
 
@@ -73,7 +74,8 @@ def each(blocks: list[Block]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("block", cases)
 
 
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+# tests/ecosystem/test_matrix.py runs what is on that page.
+BLOCKS = [block for page in PAGES if page.name != "libraries.md" for block in blocks_of(page)]
 EXCERPTS = [block for block in written_in("python") if block.mark.startswith("examples/")]
 FOREIGN = [block for block in written_in("python") if block.needs]
 TESTS = [block for block in written_in("python") if block.is_test]
@@ -81,7 +83,7 @@ PROGRAMS = [block for block in written_in("python") if not block.mark and not bl
 SHELL = [block for block in written_in("sh") if not block.mark.startswith("command: ")]
 LOGGER = re.compile(r"(?:getLogger\(|_LOGGER = )\"(access_grants_provider\.[\w.]+)\"")
 LIBRARIES = re.compile(r"^(?:import|from) (aiobotocore)\b", re.MULTILINE)
-# Their bodies are made by a program, and `python -m tools.docs --check` compares them.
+# Made by programs that run what they show; `python -m tools.docs --check` compares them.
 GENERATED = ("aws-cli.md", "commands.md")
 
 
@@ -298,6 +300,14 @@ def test_the_table_of_requests_is_complete():
     conditional = {one for one, row in operations.OPERATIONS.items() if row.if_match}
     (with_if_match,) = re.findall(r"^\| (.*) \| WRITE; with `IfMatch`", text, re.MULTILINE)
     assert set(with_if_match.split(", ")) == conditional
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/howto/index.md"])
+def test_every_library_that_signs_by_itself_is_in_the_table_of_libraries(name):
+    rows = re.findall(r"^\| .*\*\*no\*\*.*|^\| .*FsspecFileIO.*", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    for library in NATIVE_LIBRARIES:
+        (row,) = [row for row in rows if re.search(rf"\b{library.name}\b", row.partition(" | ")[0])]
+        assert f".{library.adapter}`" in row
 
 
 def test_every_code_of_an_error_is_in_the_table_of_errors_with_an_anchor():

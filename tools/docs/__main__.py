@@ -47,6 +47,7 @@ PAGES = {
         "docs/demo.svg": ("demo_picture",),
         "docs/faults.md": ("faults",),
         "docs/how-it-works.md": ("decision_table",),
+        "docs/libraries.md": ("libraries",),
     }.items()
 }
 
