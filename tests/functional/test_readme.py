@@ -310,6 +310,14 @@ def test_every_library_that_signs_by_itself_is_in_the_table_of_libraries(name):
         assert f".{library.adapter}`" in row
 
 
+def test_the_readme_counts_programs_as_the_page_does():
+    texts = [path.read_text(encoding="utf-8") for path in (README, ROOT / "docs" / "libraries.md")]
+    counts = [re.search(r"(\d+) (?:everyday )?programs.*?\n\n", text, re.DOTALL) for text in texts]
+    numbers = [set(re.findall(r"\d+", found[0].replace("S3", ""))) for found in counts if found]
+    assert len(numbers) == 2
+    assert numbers[0] == numbers[1]
+
+
 def test_every_code_of_an_error_is_in_the_table_of_errors_with_an_anchor():
     text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     rows = re.findall(r'^\| <a id="([\w-]+)"></a>`([\w-]+)`<br>`(\w+)` \|', text, re.MULTILINE)
