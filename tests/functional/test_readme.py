@@ -196,6 +196,9 @@ def native_settings(server):
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": "eu-west-1",
+        # Of programs with more threads some abort at their end: https://github.com/apache/arrow/issues/36980
+        "ARROW_IO_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
     }
 
 
