@@ -52,6 +52,8 @@ def environment(server: AccessGrantsServer, home: Path) -> dict[str, str]:
     (home / "read.py").write_text(PROGRAM, encoding="utf-8")
     bin_folder = str(Path(sys.executable).parent)
     own = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(home), "COLUMNS": COLUMNS, "NO_COLOR": "1"}
+    if "PYTHONPATH" in os.environ:
+        own["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return {**own, "PYTHONIOENCODING": "utf-8", "TZ": "UTC", **server.environment(alice)}
 
 
