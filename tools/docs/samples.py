@@ -31,14 +31,16 @@ print(s3.get_object(Bucket="sales", Key="emea/q3.csv")["Body"].read().decode())
 """
 # What differs from run to run, or from machine to machine, and what stands for it.
 EXAMPLES = (
-    # A botocore before 1.43.127 does not know the other half.
-    (re.compile(r"(GetDataAccess in .*, of account \d{12})$", re.MULTILINE), r"\1, or an instance shared with it"),
+    # botocore 1.43.127 and later alone.
+    (re.compile(r"(GetDataAccess in .*, of account \d{12}), or an\s+instance shared with it"), r"\1"),
+    # doctor's lines on the libraries that happen to be installed.
+    (re.compile(r"^note +\S.* signs S3 requests itself\..*\n(?: {20}.*\n)*", re.MULTILINE), ""),
     (re.compile(r"\b(AKIA|ASIA)…\w{4}"), r"\1…1234"),
     (re.compile(r'("(?:AccessKeyId|SecretAccessKey|SessionToken)": ")[^"]+'), r"\1…"),
     (re.compile(r"((?:AWS_ACCESS_KEY_ID|AWS_SECRET_ACCESS_KEY|AWS_SESSION_TOKEN)=)\S+"), r"\1…"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)"), r"2026-01-31T13:00:00\1"),
     (re.compile(r"\b\d+(?:\.\d+)? (m?s)\b(?=[),;]|$)", re.MULTILINE), r"40 \1"),
-    (re.compile(r"(?<=127\.0\.0\.1:)\d+"), "9000"),
+    (re.compile(r"(?<=127\.0\.0\.1:|localhost:)\d+"), "9000"),
     (re.compile(r"\b(?=\d*[a-f])[0-9a-f]{12}\b"), "a6d12608e902"),  # a caller in the cache on disk
 )
 
@@ -54,7 +56,11 @@ def environment(server: AccessGrantsServer, home: Path) -> dict[str, str]:
     own = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": str(home), "COLUMNS": COLUMNS, "NO_COLOR": "1"}
     if "PYTHONPATH" in os.environ:
         own["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    return {**own, "PYTHONIOENCODING": "utf-8", "TZ": "UTC", **server.environment(alice)}
+    variables = server.environment(alice)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        # The home is empty, and doctor tells of a file that is named and is not there.
+        variables.pop(name, None)
+    return {**own, "PYTHONIOENCODING": "utf-8", "TZ": "UTC", **variables}
 
 
 def printed(command: str, home: Path, variables: dict[str, str]) -> str:
