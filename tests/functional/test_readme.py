@@ -170,11 +170,20 @@ def test_a_program_of_another_library_runs_under_grants_alone(block, access_gran
         run([sys.executable, "-c", INSTALL_HTTPFS], tmp_path, {})
     program = tmp_path / "program.py"
     program.write_text(block.code, encoding="utf-8")
-    run([sys.executable, str(program)], tmp_path, server.environment(alice) | native_settings(server))
+    run([sys.executable, "-c", RUN_AND_LEAVE], tmp_path, server.environment(alice) | native_settings(server))
     assert {one.signer for one in server.s3_requests()} <= {"grant"}
     assert server.s3_requests() or "opentelemetry" in block.needs
 
 
+# Not through the interpreter's end: a thread of pyarrow that still calls Python then aborts the process, in 1 of 10 of
+# such short programs. https://github.com/apache/arrow/issues/36980
+RUN_AND_LEAVE = """
+import os, runpy, sys
+
+runpy.run_path("program.py", run_name="__main__")
+sys.stdout.flush()
+os._exit(0)
+"""
 # DuckDB's S3 is an extension, which it downloads. The package duckdb-extension-httpfs brings it for some versions.
 INSTALL_HTTPFS = """
 import importlib.util, pathlib, shutil
@@ -196,9 +205,6 @@ def native_settings(server):
         "AWS_ENDPOINT_URL": server.url,
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": "eu-west-1",
-        # Of programs with more threads some abort at their end: https://github.com/apache/arrow/issues/36980
-        "ARROW_IO_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
     }
 
 
