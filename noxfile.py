@@ -104,7 +104,7 @@ def ecosystem(session: nox.Session) -> None:
     exhaustive lane would raise the coverage by nothing. The ecosystem lane runs in processes of its own, because those
     libraries leave native threads behind.
     """
-    install(session, "test-ecosystem", "coverage>=7.10", "duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5")
+    install(session, "test-matrix", "coverage>=7.10", "duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5")
     session.run("coverage", "erase")
     for lane in ("not exhaustive and not ecosystem", "ecosystem"):
         session.run("coverage", "run", "-m", "pytest", "-m", lane, *session.posargs)
