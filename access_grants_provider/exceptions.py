@@ -74,7 +74,9 @@ class AccessGrantsError(Exception):
             setattr(self, name, value)
 
     def _text(self) -> str:
-        said = self.message if self.hint is None else f"{self.message.rstrip('.')}. {self.hint}"
+        message = self.message.rstrip(".")
+        end = "" if message.endswith("?") else "."
+        said = self.message if self.hint is None else f"{message}{end} {self.hint}"
         return said if self.code is None else f"{said} [{self.code}]"
 
     def again(self: SomeError, addition: str, **facts: Any) -> SomeError:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from access_grants_provider import Decision
 
     from .call_trace import CallTrace
-    from .connection import Connection
 
 __all__ = ["explain"]
 
@@ -71,13 +70,12 @@ def explain(ctx: click.Context, operation: str, target: str, copy_source: str | 
             decision = connection.provider.explain(name, **parameters)
         except (AccessGrantsError, *KNOWN) as error:
             failure = error
-        advice = None if decision is None else _advice(decision, trace, connection)
     if failure is not None:
         # The calls up to the failure show its cause.
         message = in_one_line(failure)
         _print(None, trace, as_json, error=message)
         raise Failure(message)
-    _print(decision, trace, as_json, advice)
+    _print(decision, trace, as_json)
     ctx.exit(1 if decision is not None and decision.outcome == "denied" else 0)
 
 
@@ -121,13 +119,11 @@ def _parameters(name: str, uri: str, copy_source: str | None, ctx: click.Context
     return parameters
 
 
-def _print(
-    decision: Decision | None, trace: CallTrace, as_json: bool, advice: str | None = None, error: str | None = None
-) -> None:
+def _print(decision: Decision | None, trace: CallTrace, as_json: bool, error: str | None = None) -> None:
     if as_json:
         document = {
             "decision": None if decision is None else asdict(decision),
-            "advice": advice,
+            "advice": None if decision is None else decision.hint,
             "error": error,
             "calls": [call.as_json() for call in trace.calls],
         }
@@ -149,25 +145,8 @@ def _print(
         )
     if decision is not None:
         echo_wrapped(one_line(_conclusion(decision)), "=> ", status=decision.outcome)
-    if advice is not None:
-        echo_wrapped(one_line(f"What helps: {advice}"), "   ")
-
-
-def _advice(decision: Decision, trace: CallTrace, connection: Connection) -> str | None:
-    """Return what helps where a request is not granted."""
-    from access_grants_provider.core.service_errors import ADVICE
-
-    from .service_calls import bucket_region
-
-    if decision.outcome not in ("denied", "fallback"):
-        return None
-    if decision.target is None:
-        return ADVICE["two buckets"]
-    try:
-        bucket_region(connection, decision.target)
-    except Failure as missing:
-        return missing.format_message()
-    return trace.advice()
+    if decision is not None and decision.hint is not None:
+        echo_wrapped(one_line(f"What helps: {decision.hint}"), "   ")
 
 
 def _conclusion(decision: Decision) -> str:

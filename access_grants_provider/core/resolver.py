@@ -113,6 +113,7 @@ def decision_of(operation: str, access: RequiredAccess, region: str | None, reso
         scope=None if grant is None else str(grant.scope),
         source=resolution.source,
         reason=resolution.reason,
+        hint=resolution.advice,
         account_id=None if about is None else about.account_id,
         region=(about.region if about is not None else None) or region,
         expiration=None if stored is None else datetime.fromtimestamp(stored.expires_at, timezone.utc),

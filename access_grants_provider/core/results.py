@@ -27,9 +27,9 @@ class Decision:
     grant), ``"unsupported"`` (signed as the caller, Access Grants has no say), ``"denied"`` (refused), ``"implied"``
     (a probe that S3 refuses to the caller, answered from a grant; see the option ``probes``).
     ``scope``: ``s3://`` URI of the matched grant, or of the one that a probe is answered from. ``source``: ``"cache"``
-    or ``"vended"``, only if granted.
-    ``reason``: why it is not granted, a sentence. ``account_id``: of the Access Grants instance, where known.
-    ``region``: where Access Grants was asked. ``expiration``: when the credentials end, in UTC.
+    or ``"vended"``, only if granted. ``reason``: why it is not granted, a sentence. ``hint``: what to do about that.
+    ``account_id``: of the Access Grants instance, where known. ``region``: where Access Grants was asked.
+    ``expiration``: when the credentials end, in UTC.
     """
 
     operation: str
@@ -39,6 +39,7 @@ class Decision:
     scope: str | None = None
     source: Source | None = None
     reason: str | None = None
+    hint: str | None = None
     account_id: str | None = None
     region: str | None = None
     expiration: datetime | None = None

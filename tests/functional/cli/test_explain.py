@@ -34,7 +34,8 @@ def test_a_fallback_shows_the_answer_that_led_to_it_and_what_would_help(server, 
     shown = steps(done)
     assert "   no: AccessDenied: You do not have WRITE permissions to the requested S3 Prefix: s3://data/in/x" in shown
     assert shown[-2].startswith("=> fallback: signed with the caller's own credentials: No grant gives the caller")
-    assert shown[-1].startswith("   What helps: Ask the owner of the S3 Access Grants instance for a grant")
+    helps = "Your grants here give READ, not WRITE: READ on s3://data/in/*. Ask the owner"
+    assert shown[-1].startswith(f"   What helps: {helps}")
     # HeadBucket, for the bucket's region, is all that S3 sees.
     assert {one.operation for one in server.requests if one.service == "s3"} == {"HeadBucket"}
 
@@ -58,7 +59,7 @@ def test_a_request_that_would_be_refused_is_exit_1(server, alice, invoke):
     [
         ("s3:GetDataAccess", "data", "Allow s3:GetDataAccess on the S3 Access Grants instance"),
         (None, "far", "Create an S3 Access Grants instance in the bucket's region"),
-        ("s3:GetAccessGrantsInstanceForPrefix", "data", "Ask the owner of the S3 Access Grants instance"),
+        ("s3:GetAccessGrantsInstanceForPrefix", "data", "Your grants here give READ, not WRITE"),
     ],
 )
 def test_the_advice_is_for_the_answer_that_decided(server, alice, invoke, forbidden, bucket, advice):

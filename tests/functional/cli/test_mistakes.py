@@ -65,7 +65,7 @@ MISTAKES = {
     ),
     "missing bucket": Mistake("credentials s3://nope/x", 1, "There is no bucket 'nope'", "Check its name"),
     "missing bucket, explained": Mistake(
-        "explain get-object s3://nope/x", 0, "=> fallback", "There is no bucket 'nope'. Check its name"
+        "explain get-object s3://nope/x", 0, "There is no bucket 'nope'", "What helps: Check the name"
     ),
     "missing bucket, examined": Mistake(
         "doctor s3://nope/x", 1, "You can't read s3://nope/x: there is no bucket 'nope'", "Check its name"
