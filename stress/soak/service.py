@@ -16,12 +16,16 @@ from access_grants_provider.testing import AccessGrantsServer
 from access_grants_provider.testing.dispatch import claim_of, service_of
 from access_grants_provider.testing.errors import Refusal, error_response
 from access_grants_provider.testing.http_messages import Request, Response
+from access_grants_provider.testing.records import PROVIDER_USER_AGENT
 
 from .scenario import BUCKET, BY_NAME, LIFE_SECONDS, PEOPLE, STRANGER, folders
 
 FAULT_SHARE = 0.05
 # botocore makes five attempts. A fault befalls the first two only, so a request that is sent again always arrives.
 FAULTED_ATTEMPTS = 2
+# A control call is made by the package's own rules: where its connection broke, a second time and no third. Its
+# attempts are requests of their own (each says attempt=1), so a call that met a fault meets no other for a while.
+SPARED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class FaultyServer(AccessGrantsServer):
         super().__init__()
         self._random, self._dice, self._turn = Random(f"{seed}/faults"), Lock(), Lock()
         self.faults: list[Fault] = []
+        self._spared: dict[tuple[str, ...], float] = {}
 
     def handle(self, request: Request) -> Response | None:
         """Answer a request, or with a fault. Raises ConnectionResetError to hang up."""
@@ -55,7 +60,7 @@ class FaultyServer(AccessGrantsServer):
             return response
         claim = claim_of(request)
         credential = self._identities.find(claim.access_key_id) if claim else None
-        if credential is None:
+        if credential is None or claim is None or self._is_spared(claim.access_key_id, request):
             return response
         service = service_of(request)
         kinds = ["InternalError", "SlowDown", "reset"]
@@ -74,6 +79,18 @@ class FaultyServer(AccessGrantsServer):
             return error_response(Refusal(kind, f"{kind}, a fault on demand"), service, request.method)
         bodies = {"cut off": response.body[: len(response.body) // 2], "empty": b"", "no XML": b"<p>busy"}
         return Response(200, {"Content-Type": "application/xml"}, bodies[kind])
+
+    def _is_spared(self, access_key_id: str, request: Request) -> bool:
+        """Tell whether this is a control call that met a fault just now; if not, it is spared from now on."""
+        if PROVIDER_USER_AGENT not in request.header("user-agent"):
+            return False
+        call = (access_key_id, request.method, request.path, request.query)
+        now = time.monotonic()
+        with self._dice:
+            if now < self._spared.get(call, 0.0):
+                return True
+            self._spared[call] = now + SPARED_SECONDS
+        return False
 
     def fault_log(self) -> list[Fault]:
         """Every fault so far."""

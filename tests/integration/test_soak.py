@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import access_grants_provider
 from access_grants_provider.testing.records import RecordedRequest
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,31 @@ def test_a_request_that_is_signed_wrongly_makes_the_soak_fail():
     done = run("--mutation", "stranger")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAILURE: mallory signed it" in done.stdout
+
+
+class Dice:
+    """Throws what is asked for, again and again: first whether there is a fault, then which."""
+
+    def __init__(self, *throws: float) -> None:
+        self._throws = cycle(throws)
+
+    def random(self) -> float:
+        return next(self._throws)
+
+
+def test_a_control_call_that_met_a_fault_is_answered_when_it_is_made_again(soak):
+    always, a_reset = 0.0, 0.4
+    with soak.service.FaultyServer(0) as server:
+        server.bucket("data")
+        alice = server.identity("alice")
+        server.grant(alice, "s3://data/*", "READ")
+        server._random = Dice(always, a_reset)
+        provider = access_grants_provider.register(
+            server.session(alice), account_id=server.account_id, endpoint_url=server.url
+        )
+        assert provider.credentials("s3://data/x", "READ").scope == "s3://data/*"
+        assert [fault.kind for fault in server.faults] == ["reset"]
+        assert server.calls("GetDataAccess") == 2
 
 
 @pytest.fixture
