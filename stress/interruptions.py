@@ -1,10 +1,14 @@
 """Interrupts a program at every line of the package, and checks that it neither hangs nor gets a wrong result.
 
 A signal handler, the ``__del__`` of a collected object, a logging handler or a forked child may make a covered
-request while the same thread is in the middle of one. ``python -m stress.interruptions --every 1`` brings each of them
-in at each line event of the package during a cold GetObject, a warm one and a presigned URL. Each point is a forked
-process of its own, which is killed after ``--bound`` seconds. The local service runs in another process, so that a
-blocked thread here can't block it. The exit code is 1 where a process hung or a request went wrong.
+request while the same thread is in the middle of one. ``python -m stress.interruptions`` brings each of them in at
+each line of the package that a cold GetObject, a warm one and a presigned URL pass: the first and the last time that
+the line runs, or each time with ``--each-time``. A forked process runs the points of one kind one after the other, each
+with a provider that knows nothing yet. It is killed if a point takes longer than ``--bound`` seconds; another process
+goes on with the next point. The local service runs in a process of its own, so that a blocked thread here can't block
+it. The exit code is 1 where a process hung or a request went wrong.
+
+All points take hours. ``--share 1/4`` to ``--share 4/4`` divide them among processes that run at once.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import functools
 import gc
+import itertools
 import json
 import logging
 import os
@@ -23,13 +29,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn
+
+import botocore.hooks
 
 BUCKET, KEY, OTHER_KEY, UPLOADED_KEY = "data", "in/x", "other/x", "in/uploaded"
 CONTENT = b"1"
@@ -43,6 +51,8 @@ COMPANIES = ("alone", "same", "other", "late")
 HELD_SECONDS = 0.1  # for how long the service holds the second thread, from the program's first line on
 HEAD_START_SECONDS = 0.05  # for how long an interruption lets a late second thread run before it goes on
 EVERY_RECORD = 0
+NO_INTERRUPTION = -1
+BATCH = 100  # points for one process
 
 
 class Point(NamedTuple):
@@ -64,8 +74,6 @@ class Outcome:
     point: Point
     place: str | None = None
     problems: list[str] = field(default_factory=list)
-    events: int = 0
-    records: int = 0
     seconds: float = 0
     stacks: str | None = None
 
@@ -155,14 +163,23 @@ class Program:
         core.register_component("data_loader", loader)
         session = boto3.Session(botocore_session=core)
         self.service = service
-        # Each wait is bounded by it: a circle of waits must end well before a process counts as hung.
-        self.provider = access_grants_provider.register(session, fallback="never", timeout_seconds=2)
         self.s3 = session.client("s3")
         self.s3.meta.events.register("before-send.s3", self._check_signature)
         self._caller: str = service.environment["AWS_ACCESS_KEY_ID"]
         self.note: Callable[[str], object] = print
         self.file = ""
         self.company: threading.Thread | None = None
+        # Each wait is bounded by it: a circle of waits must end well before a process counts as hung.
+        self._register = functools.partial(
+            access_grants_provider.register, self.s3, fallback="never", timeout_seconds=2
+        )
+        self.provider = self._register()
+
+    def forget(self) -> None:
+        """Begin anew, with a provider that knows nothing and has made no client."""
+        self.provider.unregister()
+        self.provider = self._register()
+        self.company = None
 
     def _check_signature(self, request: Any, **_: object) -> None:
         if self._caller in str(request.headers.get("Authorization")):
@@ -293,10 +310,10 @@ class RequestingHandler(logging.Handler):
     As handlers that send to S3 do, it leaves alone what its own requests log.
     """
 
-    def __init__(self, program: Program, number: int | None, interrupt: Callable[[str], None]) -> None:
+    def __init__(self, number: int | None, interrupt: Callable[[str], None]) -> None:
         super().__init__(logging.DEBUG)
-        self.records = 0
-        self._program, self._number, self._interrupt = program, number, interrupt
+        self.places: list[str] = []
+        self._number, self._interrupt = number, interrupt
         self._own = threading.local()
 
     def run(self, logged: Callable[[], None]) -> None:
@@ -313,15 +330,15 @@ class RequestingHandler(logging.Handler):
         """Handle one record."""
         if not record.name.startswith("access_grants_provider") or getattr(self._own, "busy", False):
             return
-        self.records += 1
-        if self._number in (EVERY_RECORD, self.records):
+        self.places.append(f"{record.name}: {record.msg}")
+        if self._number in (EVERY_RECORD, len(self.places)):
             self._own.busy = True
-            self._interrupt(f"{record.name}: {record.msg}")
+            self._interrupt(self.places[-1])
             self._own.busy = False
 
 
 class LineTracer:
-    """Counts the line events of this thread in the package, and interrupts at one of them."""
+    """Notes the line events of this thread in the package, and interrupts at one of them."""
 
     def __init__(self, number: int | None, interrupt: Callable[[str], None]) -> None:
         import access_grants_provider
@@ -329,7 +346,7 @@ class LineTracer:
         self._package = os.path.dirname(access_grants_provider.__file__) + os.sep
         self._foreign = tuple(self._package + part + os.sep for part in ("testing", "cli"))
         self._number, self._interrupt = number, interrupt
-        self.events = 0
+        self.places: list[str] = []
 
     def run(self, traced: Callable[[], None]) -> None:
         """Run something with this tracer."""
@@ -345,39 +362,47 @@ class LineTracer:
 
     def _line(self, frame: FrameType, event: str, _: object) -> Any:
         if event == "line":
-            self.events += 1
-            if self.events == self._number:
-                # Nothing is traced while a trace function runs, the interruption's own requests included.
-                self._interrupt(f"{frame.f_code.co_filename.removeprefix(self._package)}:{frame.f_lineno}")
+            self.places.append(f"{frame.f_code.co_filename.removeprefix(self._package)}:{frame.f_lineno}")
+            if len(self.places) == self._number:
+                # The rest would be traced for nothing, and so would the interruption's own requests.
+                sys.settrace(None)
+                self._interrupt(self.places[-1])
         return self._line
 
 
-# One point: a forked process
+# Points of one kind: a forked process
 
 
-def run_point(program: Program, point: Point | None, model: Point, bound: float) -> Outcome:
-    """Run one point in a forked process. With None for it, count the events that ``model`` has."""
+def run_batch(program: Program, points: Sequence[Point], bound: float) -> list[Outcome]:
+    """Run points in a forked process, until one hangs. The outcomes are those of the points that were begun."""
     reading, writing = os.pipe()
-    started = time.monotonic()
     with tempfile.TemporaryFile() as stacks:
         child = os.fork()
         if child == 0:
             os.close(reading)
-            _live(program, point, model, writing, stacks.fileno())
+            _live(program, points, writing, stacks.fileno())
         os.close(writing)
-        outcome = Outcome(point or model)
-        ended = _read_report(reading, outcome, started + bound)
+        report = Report(points)
+        ended = report.read(reading, bound)
         os.close(reading)
         if not ended:
-            outcome.stacks = _stacks_of(child, stacks)
+            report.outcomes[-1].stacks = _stacks_of(child, stacks)
         _, status = os.waitpid(child, 0)
         if ended and status:
-            outcome.problems.append(f"the process ended with status {status}")
-    outcome.seconds = time.monotonic() - started
-    return outcome
+            report.outcomes[-1].problems.append(f"the process ended with status {status}")
+    return report.outcomes
 
 
-def _live(program: Program, point: Point | None, model: Point, writing: int, stacks: int) -> NoReturn:
+def list_places(program: Program, model: Point, bound: float) -> tuple[list[str], Outcome]:
+    """Return where each line event, or log record, of a program is that nothing interrupts, and how that run ended."""
+    places: list[str] = []
+    outcome = run_batch(program, [model._replace(number=NO_INTERRUPTION)], bound)[0]
+    if outcome.place is not None:
+        places, outcome.place = json.loads(outcome.place), None
+    return places, outcome
+
+
+def _live(program: Program, points: Sequence[Point], writing: int, stacks: int) -> NoReturn:
     # A group of its own, so that the parent reaches its forked child as well.
     os.setpgid(0, 0)
     faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=True)
@@ -387,7 +412,9 @@ def _live(program: Program, point: Point | None, model: Point, writing: int, sta
 
     status = 1
     try:
-        _report(program, point, model, say)
+        for point in points:
+            say("begun", True)
+            _report(program, point, say)
         status = 0
     except BaseException as error:  # noqa: BLE001  the parent is told; a forked process has nobody else to tell
         say("problem", f"the process raised {error!r}")
@@ -395,38 +422,60 @@ def _live(program: Program, point: Point | None, model: Point, writing: int, sta
         os._exit(status)
 
 
-def _report(program: Program, point: Point | None, model: Point, say: Callable[[str, object], None]) -> None:
+def _report(program: Program, point: Point, say: Callable[[str, object], None]) -> None:
     def come_in(place: str) -> None:
         say("place", place)
-        interrupt(program, model)
+        interrupt(program, point)
 
-    number = None if point is None else point.number
-    by_record = model.kind == "log"
     program.note = lambda problem: say("problem", problem)
-    install_handlers(program, model)
-    tracer = LineTracer(None if by_record else number, come_in)
-    handler = RequestingHandler(program, number if by_record else None, come_in)
-    run_program(program, model, handler.run if by_record else tracer.run)
-    say("events", tracer.events)
-    say("records", handler.records)
+    program.forget()
+    install_handlers(program, point)
+    make = RequestingHandler if point.kind == "log" else LineTracer
+    watcher = make(point.number, come_in)
+    run_program(program, point, watcher.run)
+    if point.number == NO_INTERRUPTION:
+        say("place", json.dumps(watcher.places))
 
 
-def _read_report(reading: int, outcome: Outcome, deadline: float) -> bool:
-    """Read what the process reports; return whether it ended in time."""
-    report = b""
-    while True:
-        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
-        chunk = os.read(reading, 65536) if ready else b""
-        report += chunk
-        if not chunk:
-            break
-    for line in report.splitlines():
-        for what, value in json.loads(line).items():
-            if what == "problem":
-                outcome.problems.append(value)
-            else:
-                setattr(outcome, what, value)
-    return bool(ready)
+class Report:
+    """What a process says of its points while it runs them: one JSON object a line."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = iter(points)
+        self._begun = 0.0
+        self.outcomes: list[Outcome] = []
+
+    def read(self, reading: int, bound: float) -> bool:
+        """Read until the process ends; tell whether it did, and no point took longer than so many seconds."""
+        self._begin()
+        buffer = b""
+        while True:
+            ready, _, _ = select.select([reading], [], [], max(0.0, self._begun + bound - time.monotonic()))
+            chunk = os.read(reading, 65536) if ready else b""
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in lines:
+                for what, value in json.loads(line).items():
+                    self._take(what, value)
+            if not chunk:
+                self._end()
+                return bool(ready)
+
+    def _begin(self) -> None:
+        self._begun = time.monotonic()
+
+    def _end(self) -> None:
+        if self.outcomes:
+            self.outcomes[-1].seconds = time.monotonic() - self._begun
+
+    def _take(self, what: str, value: Any) -> None:
+        if what == "begun":
+            self._end()
+            self._begin()
+            self.outcomes.append(Outcome(next(self._points)))
+        elif what == "place":
+            self.outcomes[-1].place = value
+        else:
+            self.outcomes[-1].problems.append(value)
 
 
 def _stacks_of(child: int, stacks: Any) -> str:
@@ -463,32 +512,53 @@ def combinations() -> Iterator[Point]:
 
 
 class Run:
-    """All the points, one after the other, and what came of them."""
+    """All the points, and what came of them."""
 
     def __init__(self, program: Program, bound: float, give_up_after: int) -> None:
         self._program, self._bound, self._give_up_after = program, bound, give_up_after
         self.points: Counter[str] = Counter()
         self.not_reached: Counter[str] = Counter()
+        self.passed: dict[str, set[str]] = defaultdict(set)
+        self.interrupted: dict[str, set[str]] = defaultdict(set)
         self.hangs: list[Outcome] = []
         self.wrong: list[Outcome] = []
         self.slowest: list[Outcome] = []
         self._hung: Counter[str] = Counter()
+        self._places: dict[tuple[str, str, bool], list[str]] = {}
 
-    def count(self, model: Point) -> int:
-        """Return how many line events, or log records, a program has that nothing interrupts."""
-        outcome = run_point(self._program, None, model, self._bound)
-        if outcome.problems or outcome.stacks is not None:
+    def points_of(self, model: Point, each_time: bool) -> list[Point]:
+        """Return the points of a program, kind and company."""
+        key = (model.program, model.company, model.kind == "log")
+        if key not in self._places:
+            self._places[key], outcome = list_places(self._program, model, self._bound)
             self._keep(outcome)
-        return outcome.records if model.kind == "log" else outcome.events
+        places = self._places[key]
+        self.passed[model.kind].update(places)
+        numbers = range(1, len(places) + 1) if each_time else first_and_last(places)
+        points = [model._replace(number=number) for number in numbers]
+        return [*points, model._replace(number=EVERY_RECORD)] if model.kind == "log" else points
 
-    def run(self, point: Point) -> None:
-        """Run one point, unless enough of its kind hung."""
-        if self._hung[point.kind] >= self._give_up_after:
-            return
-        outcome = run_point(self._program, point, point, self._bound)
-        self.points[point.kind] += 1
-        if outcome.place is None and outcome.stacks is None:
-            self.not_reached[point.kind] += 1
+    def run(self, points: Sequence[Point]) -> None:
+        """Run points of one program, kind and company, unless enough of that kind hung; print what came of them."""
+        started, before = time.monotonic(), (len(self.hangs), len(self.wrong))
+        done = 0
+        while done < len(points) and self._hung[points[0].kind] < self._give_up_after:
+            outcomes = run_batch(self._program, points[done : done + BATCH], self._bound)
+            done += len(outcomes)
+            for outcome in outcomes:
+                self._count(outcome)
+        hangs, wrong = len(self.hangs) - before[0], len(self.wrong) - before[1]
+        name = str(points[0]).partition(" #")[0]
+        seconds = time.monotonic() - started
+        print(f"{name}: {done} points in {seconds:.0f} s: {hangs} hangs, {wrong} wrong results", flush=True)
+
+    def _count(self, outcome: Outcome) -> None:
+        kind = outcome.point.kind
+        self.points[kind] += 1
+        if outcome.place is not None:
+            self.interrupted[kind].add(outcome.place)
+        elif outcome.stacks is None:
+            self.not_reached[kind] += 1
         self._keep(outcome)
 
     def _keep(self, outcome: Outcome) -> None:
@@ -505,6 +575,7 @@ class Run:
         """Return the table, and what is known of each failure."""
         lines = [
             f"{kind:<10} {self.points[kind]:>6} points, {self.not_reached[kind]} not reached, "
+            f"at {len(self.interrupted[kind])} places of {len(self.passed[kind])}, "
             f"{sum(outcome.point.kind == kind for outcome in self.hangs)} hangs, "
             f"{sum(outcome.point.kind == kind for outcome in self.wrong)} wrong results"
             for kind in KINDS
@@ -521,9 +592,11 @@ class Run:
         return "\n".join(lines)
 
 
-def numbers(count: int, every: int) -> range:
-    """Return the numbers of the line events to interrupt."""
-    return range(1, count + 1, every)
+def first_and_last(places: Sequence[str]) -> list[int]:
+    """Return the numbers of the events at which each place comes for the first and the last time, counted from 1."""
+    first = {place: number for number, place in reversed(list(enumerate(places, 1)))}
+    last = {place: number for number, place in enumerate(places, 1)}
+    return sorted({*first.values(), *last.values()})
 
 
 def spread(points: Sequence[Point], wanted: int) -> Sequence[Point]:
@@ -531,10 +604,27 @@ def spread(points: Sequence[Point], wanted: int) -> Sequence[Point]:
     return [points[index * len(points) // wanted] for index in range(wanted)] if len(points) > wanted else points
 
 
+def remember_signatures() -> None:
+    """Have botocore look at each handler and event name once: that is a quarter of the time a point takes."""
+    hooks: Any = botocore.hooks
+    hooks.accepts_kwargs = functools.cache(hooks.accepts_kwargs)
+    # All aliasers of this process have the same aliases.
+    aliased: Callable[[Any, str], str] = hooks.EventAliaser._alias_event_name
+    aliases: dict[str, str] = {}
+
+    def alias(aliaser: Any, name: str) -> str:
+        if name not in aliases:
+            aliases[name] = aliased(aliaser, name)
+        return aliases[name]
+
+    hooks.EventAliaser._alias_event_name = alias
+
+
 def run_all(given: argparse.Namespace) -> int:
     """Run what the command line asks for."""
     from botocore.loaders import create_loader
 
+    remember_signatures()
     with running_service() as service, tempfile.TemporaryDirectory() as folder:
         os.environ.update(service.environment, S3_ACCESS_GRANTS_CACHE_FOLDER=folder)
         loader = create_loader()
@@ -550,30 +640,47 @@ def run_all(given: argparse.Namespace) -> int:
         gc.freeze()
         started = time.monotonic()
         run = Run(program, given.bound, given.give_up_after)
-        counts: dict[tuple[str, str, bool], int] = {}
-        for kind in given.kinds or KINDS:
-            points: list[Point] = []
-            for model in combinations():
-                if model.kind == kind and (not given.programs or model.program in given.programs):
-                    key = (model.program, model.company, kind == "log")
-                    if key not in counts:
-                        counts[key] = run.count(model)
-                    points += [model._replace(number=number) for number in numbers(counts[key], given.every)]
-                    if kind == "log":
-                        points.append(model._replace(number=EVERY_RECORD))
-            for point in spread(points, given.points or len(points)):
-                run.run(point)
+        part, parts = given.share
+        for points in _chosen(run, given):
+            run.run(points[part - 1 :: parts])
         print(run.report(time.monotonic() - started))
     return 1 if run.hangs or run.wrong else 0
+
+
+def _chosen(run: Run, given: argparse.Namespace) -> Iterator[Sequence[Point]]:
+    """Yield the points of each program, kind and company, those of a program that is alone first."""
+    models = [
+        model
+        for model in combinations()
+        if model.kind in given.kinds and model.program in given.programs and model.company in given.companies
+    ]
+    chosen: list[Point] = []
+    for kind in KINDS:
+        points = [point for model in models if model.kind == kind for point in run.points_of(model, given.each_time)]
+        chosen += spread(points[:: given.every], given.points or len(points))
+    chosen.sort(key=lambda point: COMPANIES.index(point.company))
+    for _, group in itertools.groupby(chosen, lambda point: point._replace(number=0)):
+        yield list(group)
+
+
+def share(text: str) -> tuple[int, int]:
+    """Parse a share, such as ``2/3``."""
+    part, parts = map(int, text.split("/"))
+    if not 1 <= part <= parts:
+        raise ValueError(text)
+    return part, parts
 
 
 def main() -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m stress.interruptions", description=__doc__.splitlines()[0])
-    parser.add_argument("--every", type=int, default=1, help="every how many line events (default: 1)")
+    each_time = "interrupt a line each time it runs, not its first and its last time alone"
+    parser.add_argument("--each-time", action="store_true", help=each_time)
+    parser.add_argument("--every", type=int, default=1, help="only every so many of the points (default: 1)")
+    parser.add_argument("--share", type=share, default=(1, 1), help="the first of three shares of the points: 1/3")
     parser.add_argument("--points", type=int, help="about how many points of each kind, evenly spread (default: all)")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="only these kinds of interruption")
-    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, help="only these programs")
+    for name, choices in (("kinds", KINDS), ("programs", PROGRAMS), ("companies", COMPANIES)):
+        parser.add_argument(f"--{name}", nargs="+", choices=choices, default=choices, help=f"only these {name}")
     parser.add_argument("--bound", type=float, default=20, help="seconds until a process counts as hung (default: 20)")
     parser.add_argument("--give-up-after", type=int, default=10, help="leave a kind after so many hangs (default: 10)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
