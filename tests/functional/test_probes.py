@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -289,3 +290,18 @@ def test_explain_of_a_location_needs_no_answer_of_access_grants(grants, covered,
     grants.fail("GetDataAccess", "InternalFailure", status=400, times=None)
     provider, _ = covered(fallback=fallback)
     assert provider.explain("get_bucket_location", Bucket="data").outcome == "unsupported"
+
+
+@pytest.mark.only("botocore", reason="a second thread makes the request")
+@pytest.mark.alice("READ s3://data/other/*", objects=["s3://data/emea/x"])
+@pytest.mark.parametrize("fallback", FALLBACKS)
+def test_an_object_that_a_new_grant_covers_is_not_said_to_be_missing(grants, covered, alice, fallback):
+    _, s3 = covered(fallback=fallback)
+    listing = grants.hold("ListCallerAccessGrants")
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(s3.head_object, Bucket="data", Key="emea/x")
+        listing.wait_for(1)
+        # GetDataAccess has been refused, and the list will have the grant.
+        grants.grant(alice, "s3://data/emea/*", "READ")
+        listing.release()
+    assert code_of(answer.result)[1] == 403
