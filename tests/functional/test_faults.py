@@ -56,7 +56,7 @@ ERRORS = {
 }
 # Of these the message says what to do; each of the words is enough.
 ADVICE = {
-    "fails": ("Try again later",),
+    "fails": ("Try again later", "The response does not look like AWS's"),
     "no answer": ("Check the network",),
     "nonsense": ("The response does not look like AWS's", "Check that this machine's clock is right"),
     "not accepted": ("Set this machine's clock",),

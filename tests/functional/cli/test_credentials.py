@@ -161,7 +161,9 @@ def failed(done, *parts: str) -> None:
 def test_no_grant_says_who_may_give_one(server, alice, invoke):
     done = invoke("credentials", "s3://data/out/", "--permission", "WRITE")
     failed(
-        done, "No grant gives the caller (AKIA…", "WRITE on 's3://data/out/*'. Ask the owner of the S3 Access Grants"
+        done,
+        "No grant gives the caller (AKIA…",
+        "WRITE on 's3://data/out/*'. Your grants in this bucket: READ on s3://data/in/*. Ask the owner",
     )
 
 
@@ -212,7 +214,9 @@ def test_a_profile_that_is_not_there(server, alice, invoke):
 def test_keys_that_have_expired(server, alice, invoke):
     server.expire(alice)
     done = invoke("credentials", "s3://data/in/")
-    failed(done, "sts:GetCallerIdentity in us-east-1", "ExpiredToken", "sign in again or renew them")
+    failed(
+        done, "sts:GetCallerIdentity in us-east-1", "ExpiredToken", "they have expired. Sign in again, or renew them"
+    )
 
 
 def test_a_login_that_has_expired(server, alice, invoke, profiles):

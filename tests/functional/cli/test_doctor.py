@@ -130,7 +130,7 @@ def test_who_may_only_read_reaches_the_data(server, alice, invoke):
     assert conclusion(done) == "You can read s3://data/in/, not write it."
     found = lines(done)
     assert "No grant gives the caller" in found["WRITE vend"].found
-    assert found["WRITE vend"].hint.startswith("Your grants here do not give WRITE: READ on s3://data/in/*.")
+    assert found["WRITE vend"].hint.startswith("Your grants here give READ, not WRITE: READ on s3://data/in/*.")
     assert found["reading"].found == "no object to read"
     assert found["canary put"].found == "no credentials to write with"
 

@@ -12,6 +12,7 @@ import pytest
 from access_grants_provider import AccessGrantsProvider, Decision, VendedCredentials, register
 from access_grants_provider.disk import VendedSessions, default_folder
 from access_grants_provider.exceptions import ConfigurationError
+from access_grants_provider.sdk.caller import handed_out
 from access_grants_provider.testing import Identity, LocalAccessGrants, mock_access_grants
 
 SCOPE, KEY = "s3://data/in/*", "in/x"
@@ -27,10 +28,12 @@ def grants() -> Iterator[LocalAccessGrants]:
 
 
 @pytest.fixture
-def vended(grants: LocalAccessGrants) -> VendedCredentials:
-    """Credentials of alice's grant. Nothing has been asked of the local service since."""
+def vended(grants: LocalAccessGrants, monkeypatch: pytest.MonkeyPatch) -> VendedCredentials:
+    """Credentials of alice's grant, of another process. Nothing has been asked of the local service since."""
     credentials = register(grants.session(grants.identity("alice"))).credentials(SCOPE, "READ")
     grants.forget_requests()
+    # This process knows what it has handed out itself.
+    monkeypatch.setattr(handed_out, "_keys", {})
     return credentials
 
 
