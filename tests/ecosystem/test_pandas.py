@@ -29,6 +29,27 @@ def test_csv_and_parquet_are_read_and_written(server, alice, run, signers):
     assert server.calls("GetDataAccess") == 3
 
 
+def test_a_refusal_under_never_is_a_warning_that_names_the_grants(server, alice, run, signers):
+    """What pandas shows of it is "Forbidden"."""
+    program = """
+        import logging
+        import sys
+
+        import pandas
+
+        logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+        try:
+            pandas.read_csv("s3://data/elsewhere/q3.csv")
+        except (OSError, ImportError) as error:
+            print(type(error).__name__)
+    """
+    lines = run(program, alice, S3_ACCESS_GRANTS_FALLBACK="never").splitlines()
+    warnings = [line for line in lines if line.startswith("S3 Access Grants: ")]
+    assert "was refused, as fallback is 'never'" in warnings[0]
+    assert "Your grants in this bucket: READWRITE on s3://data/in/*." in warnings[0]
+    assert not {"grant", "alice"} & signers("GetObject")
+
+
 def test_parquet_without_storage_options_goes_past_s3fs_and_so_past_every_grant(server, alice, run, signers):
     """Why the README says to pass ``storage_options={}``: pandas takes pyarrow's own client where there are none."""
     program = """

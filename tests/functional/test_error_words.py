@@ -84,6 +84,17 @@ def test_read_where_write_was_asked_for(refused):
     assert f"Your grants here give READ, not WRITE: {EMEA}." in str(error)
 
 
+def test_a_copy_whose_grant_is_for_reading(refused):
+    error = refused("copy_object", Key="emea/y", CopySource={"Bucket": "data", "Key": "emea/x"})
+    assert f"Your grants here give READ, not READWRITE: {EMEA}." in str(error)
+
+
+def test_a_copy_between_two_buckets(refused):
+    error = refused("copy_object", Key="emea/y", CopySource={"Bucket": "other", "Key": "x"})
+    assert error.code == "two-buckets"
+    assert "no single grant covers two buckets. Copy with credentials that can read the one bucket" in str(error)
+
+
 def test_a_missing_slash(refused):
     error = refused("list_objects_v2", Prefix="emea")
     assert "Your grant is on 's3://data/emea/*'. Write the slash after the folder's name." in str(error)

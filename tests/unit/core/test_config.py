@@ -349,3 +349,18 @@ def test_a_configuration_is_frozen_and_a_value() -> None:
     assert config == AccessGrantsConfig(fallback="never")
     assert len({config, AccessGrantsConfig(fallback="never")}) == 1
     assert pickle.loads(pickle.dumps(config)) == config
+
+
+def test_an_option_knows_where_it_was_set_and_an_error_names_the_profile() -> None:
+    place = "the AWS profile 'work' (~/.aws/config)"
+    section = {"s3_access_grants": {"fallback": "never", "account_id": "111122223333"}}
+    config = load(
+        {"cache": "memory"}, config=None, environ={as_variable("account_id"): "444455556666"}, profile=section,
+        profile_place=place,
+    )  # fmt: skip
+    assert config.place_of("fallback") == place
+    assert config.place_of("account_id") == "the environment variable S3_ACCESS_GRANTS_ACCOUNT_ID"
+    assert config.place_of("cache") == "the program"
+    wrong = {"s3_access_grants": {"fallback": "sometimes"}}
+    with pytest.raises(ConfigurationError, match=r"^s3_access_grants.fallback in the AWS profile 'work' \(~/.aws/"):
+        load({}, config=None, environ={}, profile=wrong, profile_place=place)
