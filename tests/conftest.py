@@ -31,6 +31,7 @@ FOREIGN = (
     "COVERAGE_PROCESS_",  # a worker measures itself; the programs that tests run are not measured
 )
 # The fixtures that hold a local service; `alice` is known to the first of them that the test uses.
+ECOSYSTEM = Path(__file__).parent / "ecosystem"
 SERVICES = ("either", "server", "grants")
 RESPONSES_METHODS = moto.core.models.RESPONSES_METHODS
 
@@ -66,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     cases: dict[tuple[str, object, int], list[pytest.Function]] = {}
     for item in items:
-        if "ecosystem" in item.path.parts:
+        if ECOSYSTEM in item.path.parents:
             item.add_marker("ecosystem")
         fast_cases = item.get_closest_marker("fast_cases")
         if fast_cases is not None and isinstance(item, pytest.Function):
@@ -78,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for index, case in enumerate(of_a_test):
             if index not in fast:
                 case.add_marker("exhaustive")
-    items.sort(key=lambda item: "ecosystem" in item.path.parts)
+    items.sort(key=lambda item: ECOSYSTEM in item.path.parents)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
