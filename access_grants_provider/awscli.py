@@ -27,6 +27,7 @@ from botocore.session import Session
 from .core.config import PROFILE_SECTION, AccessGrantsConfig, load
 from .exceptions import ConfigurationError
 from .registration import register
+from .sdk.notices import REFUSED
 
 __all__ = ["DEFAULTS", "awscli_initialize"]
 
@@ -145,6 +146,8 @@ def _show_log(debug: bool) -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s - %(threadName)s - %(name)s - %(levelname)s - %(message)s"))
     else:
         handler.setFormatter(_OnOneLine())
+    # The command ends with the error, which says the same.
+    handler.addFilter(lambda record: record.msg != REFUSED)
     root = logging.getLogger(ROOT)
     root.setLevel(logging.DEBUG if debug else logging.WARNING)
     # The CLI begins anew where it prompts for what is missing.

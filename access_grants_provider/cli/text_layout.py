@@ -62,5 +62,6 @@ def _filled(lead: str, text: str) -> str:
 def _columns() -> int | None:
     """Return how wide the terminal is; None where there is no terminal."""
     if os.environ.get("COLUMNS", "").isdecimal() or (sys.stdout is not None and sys.stdout.isatty()):
-        return shutil.get_terminal_size().columns
+        # A terminal whose size nobody has set has no columns, and Python 3.10 says so.
+        return shutil.get_terminal_size().columns or 80
     return None

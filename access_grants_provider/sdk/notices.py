@@ -9,13 +9,14 @@ from ..core.credential_cache import StoredCredentials
 from ..core.flow_context import FALLBACKS_LOGGER, OPTIONS_LOGGER
 from ..core.resolver import Resolution
 
-__all__ = ["Notices"]
+__all__ = ["REFUSED", "Notices"]
 
 logger = logging.getLogger(FALLBACKS_LOGGER)
 options_logger = logging.getLogger(OPTIONS_LOGGER)
 
 # After so many buckets the warnings start over; the table must not grow for ever.
 MAX_WARNED = 10_000
+REFUSED = "S3 Access Grants: %s was refused, as fallback is 'never'. %s"
 LATER = "Later ones for this bucket are logged at DEBUG only"
 
 
@@ -55,7 +56,7 @@ class Notices:
             return
         bucket = "" if denial.wanted is None else denial.wanted[1].bucket
         if self._is_first_of(bucket, ("refused", denial.kind)):
-            logger.warning("S3 Access Grants: %s was refused, as fallback is 'never'. %s", error.operation, error)
+            logger.warning(REFUSED, error.operation, error)
 
     def early_end(self, operation: str, stored: StoredCredentials, seconds: float, now: float) -> None:
         """Warn where what is presigned ends before it was asked to: with the grant's credentials."""
