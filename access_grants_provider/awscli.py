@@ -25,9 +25,9 @@ from botocore.hooks import BaseEventHooks
 from botocore.session import Session
 
 from .core.config import PROFILE_SECTION, AccessGrantsConfig, load
+from .core.flow_context import REFUSED
 from .exceptions import ConfigurationError
 from .registration import register
-from .sdk.notices import REFUSED
 
 __all__ = ["DEFAULTS", "awscli_initialize"]
 

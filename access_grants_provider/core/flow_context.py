@@ -9,13 +9,23 @@ from typing import NamedTuple
 from .clock import Clock
 from .config import AccessGrantsConfig
 
-__all__ = ["CALLS_LOGGER", "DECISIONS_LOGGER", "FALLBACKS_LOGGER", "OPTIONS_LOGGER", "FlowContext", "PendingLog"]
+__all__ = [
+    "CALLS_LOGGER",
+    "DECISIONS_LOGGER",
+    "FALLBACKS_LOGGER",
+    "OPTIONS_LOGGER",
+    "REFUSED",
+    "FlowContext",
+    "PendingLog",
+]
 
 # Names that users put into their logging configuration: an interface, whatever the modules are called.
 CALLS_LOGGER = "access_grants_provider.calls"
 DECISIONS_LOGGER = "access_grants_provider.decisions"
 FALLBACKS_LOGGER = "access_grants_provider.fallbacks"
 OPTIONS_LOGGER = "access_grants_provider.options"
+# The warning of a refusal under fallback="never": the operation, and the error that is raised.
+REFUSED = "S3 Access Grants: %s was refused, as fallback is 'never'. %s"
 
 _calls = logging.getLogger(CALLS_LOGGER)
 

@@ -6,17 +6,16 @@ import logging
 from datetime import datetime, timezone
 
 from ..core.credential_cache import StoredCredentials
-from ..core.flow_context import FALLBACKS_LOGGER, OPTIONS_LOGGER
+from ..core.flow_context import FALLBACKS_LOGGER, OPTIONS_LOGGER, REFUSED
 from ..core.resolver import Resolution
 
-__all__ = ["REFUSED", "Notices"]
+__all__ = ["Notices"]
 
 logger = logging.getLogger(FALLBACKS_LOGGER)
 options_logger = logging.getLogger(OPTIONS_LOGGER)
 
 # After so many buckets the warnings start over; the table must not grow for ever.
 MAX_WARNED = 10_000
-REFUSED = "S3 Access Grants: %s was refused, as fallback is 'never'. %s"
 LATER = "Later ones for this bucket are logged at DEBUG only"
 
 
