@@ -61,9 +61,10 @@ PARSER_ERRORS = (ResponseParserError, KeyError, ValueError)
 
 
 # A web page, as botocore's error quotes it, from its first character on, and its title, if that is short plain words. A
-# page may repeat a request, and with it a session token: so nothing else of it is told.
-WEB_PAGE = re.compile(r"[^<]*\nb['\"](?:\\[nrt]|\s)*<(?:!doctype html|html)\b", re.IGNORECASE)
-TITLE = re.compile(r"<title>\s*([A-Za-z0-9.,:!'-]{1,20}(?: [A-Za-z0-9.,:!'-]{1,20}){0,9})\s*</title>", re.IGNORECASE)
+# page may repeat a request, and with it a session token: so nothing else of it is told. Compiled on demand, which would
+# be a tenth of the import.
+WEB_PAGE = r"(?i)[^<]*\nb['\"](?:\\[nrt]|\s)*<(?:!doctype html|html)\b"
+TITLE = r"(?i)<title>\s*([A-Za-z0-9.,:!'-]{1,20}(?: [A-Za-z0-9.,:!'-]{1,20}){0,9})\s*</title>"
 
 
 class ApiCall(NamedTuple):
@@ -136,9 +137,9 @@ def web_page_in(error: Exception, client: Any) -> str:
     The error quotes the whole answer, which may hold credentials; only the page's title is handed on.
     """
     text = str(error)
-    if WEB_PAGE.match(text) is None:
+    if re.match(WEB_PAGE, text) is None:
         return ""
-    title = TITLE.search(text)
+    title = re.search(TITLE, text)
     return f": {client.meta.endpoint_url} answered with a web page{f', {title[1]!r}' if title else ''}"
 
 
