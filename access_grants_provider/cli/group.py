@@ -44,6 +44,7 @@ COMMANDS = {
     "explain": Lazy("explain", "cli"),
     "grants": Lazy("grants", "cli"),
     "serve": Lazy("serve", "demo"),
+    "verify": Lazy("verify", "cli"),
 }
 
 # The exit code a shell reports for a program that lost the reader of its output (SIGPIPE).

@@ -1,0 +1,67 @@
+"""The AWS account that a run works in: its id, and clients for it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import Session
+from botocore.utils import create_nested_client
+
+__all__ = ["Account", "Keys"]
+
+Keys = dict[str, Any]
+
+
+class Account:
+    """The caller's account in one region. ``keys`` are what STS or S3 Access Grants answers as Credentials."""
+
+    def __init__(self, session: Session, region: str, control_url: str | None) -> None:
+        """Find out whose account it is."""
+        self._session = session
+        self._control_url = control_url
+        self.region = region
+        identity = self.client("sts").get_caller_identity()
+        self.id = str(identity["Account"])
+        self.partition = str(identity["Arn"]).split(":")[1]
+        self.control = self.client("s3control")
+        self.iam = self.client("iam")
+        self.s3 = self.client("s3")
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether S3 Control is not AWS but a service on this machine."""
+        return urlsplit(self.control.meta.endpoint_url).hostname in ("127.0.0.1", "localhost")
+
+    def client(self, service: str, keys: Keys | None = None, region: str | None = None) -> Any:
+        """Return a client that signs with ``keys``, by default as the caller."""
+        given = {}
+        if keys is not None:
+            given = {
+                "aws_access_key_id": keys["AccessKeyId"],
+                "aws_secret_access_key": keys["SecretAccessKey"],
+                "aws_session_token": keys["SessionToken"],
+            }
+        if service == "s3control" and self._control_url is not None:
+            given["endpoint_url"] = self._control_url
+        config = Config(signature_version="s3v4") if service == "s3" else None
+        # A nested client, because botocore loads no plugin into it: the checks are about AWS, not about this package.
+        return create_nested_client(
+            self._session, service, region_name=region or self.region, config=config, **given
+        )
+
+    def role_arn(self, name: str) -> str:
+        """Return the ARN of a role of this account."""
+        return f"arn:{self.partition}:iam::{self.id}:role/{name}"
+
+    def has_instance(self) -> bool:
+        """Tell whether the account has an S3 Access Grants instance in this region."""
+        try:
+            self.control.get_access_grants_instance(AccountId=self.id)
+        except ClientError as error:
+            if error.response["Error"].get("Code", "").startswith("AccessGrantsInstanceNotExists"):
+                return False
+            raise
+        return True

@@ -1,0 +1,443 @@
+"""What this package assumes of AWS, each assumption with a check of it. The most consequential come first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from botocore.awsrequest import AWSRequest
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+
+from .redaction import redacted
+from .report import Report, Result, Verdict
+from .scene import Scene
+from .seen import Expected, Seen, see
+
+__all__ = ["CHECKS", "Check", "run_check", "run_checks"]
+
+# For how long a grant that was given or taken is waited for.
+COUNTS_SECONDS = 120.0
+POLL_SECONDS = 0.5
+NO_IAM = "a local service: it gives IAM's policies and roles' limits no effect"
+
+
+class Check(NamedTuple):
+    """One assumption: its id, the assumption as a sentence, what is expected, and the calls that show it.
+
+    ``unless`` returns why the check can't run here.
+    """
+
+    id: str
+    assumption: str
+    expected: Expected
+    observe: Callable[[Scene], Seen]
+    unless: Callable[[Scene], str | None]
+
+
+CHECKS: list[Check] = []
+
+Observe = Callable[[Scene], Seen]
+
+
+def _check(
+    name: str,
+    assumption: str,
+    codes: str,
+    status: int,
+    words: str = "",
+    unless: Callable[[Scene], str | None] = lambda _: None,
+) -> Callable[[Observe], Observe]:
+    """Add a check. ``codes`` are separated by spaces."""
+
+    def add(observe: Observe) -> Observe:
+        CHECKS.append(Check(name, assumption, Expected(tuple(codes.split()), status, words), observe, unless))
+        return observe
+
+    return add
+
+
+def run_checks(scene: Scene) -> Report:
+    """Run all checks."""
+    return Report(scene.account, [run_check(scene, check) for check in CHECKS])
+
+
+def run_check(scene: Scene, check: Check) -> Result:
+    """Run one check."""
+    reason = check.unless(scene)
+    if reason is not None:
+        scene.waiter.step(f"{check.id}: skipped")
+        return Result(check.id, check.assumption, str(check.expected), None, "skipped", reason)
+    scene.waiter.step(check.id)
+    seen = redacted(check.observe(scene), scene.account, scene.names)
+    verdict: Verdict = "as assumed" if check.expected.fits(seen) else "differs"
+    return Result(check.id, check.assumption, str(check.expected), seen, verdict)
+
+
+def _on_a_local_service(scene: Scene) -> str | None:
+    return NO_IAM if scene.account.is_local else None
+
+
+def _without_instance_scope(scene: Scene) -> str | None:
+    from botocore import __version__
+
+    operation = scene.grantee.meta.service_model.operation_model("GetDataAccess")
+    known = "InstanceScope" in operation.input_shape.members
+    return None if known else f"botocore {__version__} has no InstanceScope; 1.43.127 has"
+
+
+def _scope(answer: dict[str, Any]) -> str:
+    return f"MatchedGrantTarget {answer['MatchedGrantTarget']}"
+
+
+def _vend(scene: Scene, path: str, permission: str = "READ", **more: Any) -> Seen:
+    given = {"AccountId": scene.account.id, "Target": scene.uri(path), "Permission": permission}
+    return see(scene.grantee.get_data_access, _scope, **given, **more)
+
+
+def _get(scene: Scene, s3: Any, key: str) -> Seen:
+    return see(s3.get_object, Bucket=scene.names.bucket, Key=key)
+
+
+# How GetDataAccess says no
+
+
+@_check(
+    "no-grant",
+    "Without a grant GetDataAccess answers AccessDenied in words of its own.",
+    "AccessDenied", 403, "You do not have READ permissions",
+)  # fmt: skip
+def _no_grant(scene: Scene) -> Seen:
+    return _vend(scene, "out/x", TargetType="Object")
+
+
+@_check(
+    "not-allowed",
+    "A caller who may not call GetDataAccess gets AccessDenied in IAM's words.",
+    "AccessDenied", 403, "is not authorized to perform: s3:GetDataAccess",
+    _on_a_local_service,
+)  # fmt: skip
+def _not_allowed(scene: Scene) -> Seen:
+    given = {"AccountId": scene.account.id, "Target": scene.uri("in/*"), "Permission": "READ"}
+    return see(scene.nobody.get_data_access, _scope, **given)
+
+
+@_check(
+    "too-long",
+    "A duration that the location's role does not allow is refused as such, and not as a denial.",
+    "StsValidationError InvalidRequest", 400, "",
+    _on_a_local_service,
+)  # fmt: skip
+def _too_long(scene: Scene) -> Seen:
+    return _vend(scene, "in/*", DurationSeconds=7200)
+
+
+@_check(
+    "read-plus-write",
+    "A READ and a WRITE grant on one scope do not answer a READWRITE request.",
+    "AccessDenied", 403, "You do not have READWRITE permissions",
+)  # fmt: skip
+def _read_plus_write(scene: Scene) -> Seen:
+    return _vend(scene, "both/*", "READWRITE")
+
+
+# Which instance is found
+
+
+@_check(
+    "instance-of-bare-bucket",
+    "GetAccessGrantsInstanceForPrefix answers by account and region, also for a bucket in no location.",
+    "OK", 200,
+)  # fmt: skip
+def _instance_of_bare_bucket(scene: Scene) -> Seen:
+    return _instance_for(scene, f"s3://{scene.names.bare_bucket}/x")
+
+
+@_check(
+    "instance-of-far-bucket",
+    "GetAccessGrantsInstanceForPrefix names no instance for a bucket of another region.",
+    "AccessGrantsInstanceNotExistsError", 404,
+)  # fmt: skip
+def _instance_of_far_bucket(scene: Scene) -> Seen:
+    return _instance_for(scene, f"s3://{scene.names.far_bucket}/x")
+
+
+def _instance_for(scene: Scene, prefix: str) -> Seen:
+    return see(
+        scene.grantee.get_access_grants_instance_for_prefix,
+        lambda answer: str(answer["AccessGrantsInstanceArn"]),
+        AccountId=scene.account.id,
+        S3Prefix=prefix,
+    )
+
+
+@_check(
+    "all-instances-grant",
+    "InstanceScope=ALL finds a grant in the caller's own instance.",
+    "OK", 200, "", _without_instance_scope,
+)  # fmt: skip
+def _all_instances_grant(scene: Scene) -> Seen:
+    return _vend(scene, "in/*", InstanceScope="ALL")
+
+
+@_check(
+    "all-instances-none",
+    "InstanceScope=ALL without a grant answers AccessDenied.",
+    "AccessDenied", 403, "", _without_instance_scope,
+)  # fmt: skip
+def _all_instances_none(scene: Scene) -> Seen:
+    return _vend(scene, "out/x", TargetType="Object", InstanceScope="ALL")
+
+
+@_check(
+    "list-everything",
+    "ListCallerAccessGrants with GrantScope=s3:// lists all grants of the caller.",
+    "OK", 200, "in/*",
+)  # fmt: skip
+def _list_everything(scene: Scene) -> Seen:
+    def scopes(answer: dict[str, Any]) -> str:
+        listed = {(entry["GrantScope"], entry["Permission"]) for entry in answer["CallerAccessGrantsList"]}
+        own = sorted(f"{permission} {scope}" for scope, permission in listed if scope.startswith(scene.uri("")))
+        return ", ".join(own)
+
+    return see(scene.grantee.list_caller_access_grants, scopes, AccountId=scene.account.id, GrantScope="s3://")
+
+
+# What the credentials of a grant cover
+
+
+@_check("granted", "A grant on in/* covers an object in it.", "OK", 200)
+def _granted(scene: Scene) -> Seen:
+    return _get(scene, scene.granted_s3("in/a", "READ", TargetType="Object"), "in/a")
+
+
+@_check(
+    "outside",
+    "Outside of its scope S3 refuses the session of a grant, and names the session's policy.",
+    "AccessDenied", 403, "session policy",
+)  # fmt: skip
+def _outside(scene: Scene) -> Seen:
+    return _get(scene, scene.granted_s3("in/*", "READ"), "out/x")
+
+
+@_check(
+    "minimal-scope", "With privilege Minimal the target itself is matched.", "OK", 200, "/in/a"
+)
+def _minimal_scope(scene: Scene) -> Seen:
+    return _vend(scene, "in/a", TargetType="Object", Privilege="Minimal")
+
+
+@_check("minimal-target", "Under privilege Minimal the target can be read.", "OK", 200)
+def _minimal_target(scene: Scene) -> Seen:
+    return _get(scene, _minimal(scene, "in/a"), "in/a")
+
+
+@_check("minimal-beside", "Under privilege Minimal nothing beside the target can be read.", "AccessDenied", 403)
+def _minimal_beside(scene: Scene) -> Seen:
+    return _get(scene, _minimal(scene, "in/a"), "in/b")
+
+
+@_check(
+    "minimal-star",
+    "Under privilege Minimal a star at the end of a key is a character, and no pattern.",
+    "AccessDenied", 403,
+)  # fmt: skip
+def _minimal_star(scene: Scene) -> Seen:
+    return _get(scene, _minimal(scene, "in/k*"), "in/kx")
+
+
+def _minimal(scene: Scene, key: str) -> Any:
+    return scene.granted_s3(key, "READ", TargetType="Object", Privilege="Minimal")
+
+
+@_check(
+    "nested-nearest",
+    "Of two grants the one nearest to the target is matched, also where it belongs to a nested location.",
+    "OK", 200, "/nest/inner/*",
+)  # fmt: skip
+def _nested_nearest(scene: Scene) -> Seen:
+    return _vend(scene, "nest/inner/a", TargetType="Object")
+
+
+@_check(
+    "nested-outer",
+    "What the role of the wider location may not read is refused under the wider grant.",
+    "AccessDenied", 403, "",
+    _on_a_local_service,
+)  # fmt: skip
+def _nested_outer(scene: Scene) -> Seen:
+    return _get(scene, scene.granted_s3("nest/*", "READ"), "nest/inner/a")
+
+
+@_check("nested-inner", "It can be read under the grant of the nested location.", "OK", 200)
+def _nested_inner(scene: Scene) -> Seen:
+    return _get(scene, scene.granted_s3("nest/inner/a", "READ", TargetType="Object"), "nest/inner/a")
+
+
+@_check("attributes", "GetObjectAttributes needs no more than READ.", "OK", 200)
+def _attributes(scene: Scene) -> Seen:
+    s3 = scene.granted_s3("in/*", "READ")
+    return see(
+        s3.get_object_attributes, Bucket=scene.names.bucket, Key="in/a", ObjectAttributes=["ETag", "ObjectSize"]
+    )
+
+
+@_check("tagging", "The session of a grant may not set tags.", "AccessDenied", 403)
+def _tagging(scene: Scene) -> Seen:
+    s3 = scene.granted_s3("w/*", "WRITE")
+    return see(s3.put_object, Bucket=scene.names.bucket, Key="w/t", Body=b"", Tagging="colour=red")
+
+
+@_check("copy", "CopyObject within a READWRITE grant needs no more.", "OK", 200)
+def _copy(scene: Scene) -> Seen:
+    return _copied(scene, "rw/plain")
+
+
+@_check("copy-tagged", "The session of a grant may not copy an object that has tags.", "AccessDenied", 403)
+def _copy_tagged(scene: Scene) -> Seen:
+    return _copied(scene, "rw/tagged")
+
+
+def _copied(scene: Scene, key: str) -> Seen:
+    bucket = scene.names.bucket
+    source = {"Bucket": bucket, "Key": key}
+    return see(scene.granted_s3("rw/*", "READWRITE").copy_object, Bucket=bucket, Key="rw/copy", CopySource=source)
+
+
+@_check(
+    "upload-of-two",
+    "One identity creates a multipart upload with tags; a grant uploads its parts and completes it.",
+    "OK", 200,
+)  # fmt: skip
+def _upload_of_two(scene: Scene) -> Seen:
+    upload = {"Bucket": scene.names.bucket, "Key": "rw/upload"}
+    created = scene.account.s3.create_multipart_upload(**upload, Tagging="colour=red")
+    upload["UploadId"] = created["UploadId"]
+    s3 = scene.granted_s3("rw/*", "READWRITE")
+    etags: list[str] = []
+    part = see(s3.upload_part, lambda answer: etags.append(answer["ETag"]) or "", PartNumber=1, Body=b"x", **upload)
+    if part.code != "OK":
+        return part
+    parts = {"Parts": [{"PartNumber": 1, "ETag": etags[0]}]}
+    return see(s3.complete_multipart_upload, MultipartUpload=parts, **upload)
+
+
+# What is asked around a granted folder, by a caller who has nothing but the grant
+
+
+@_check("head-folder", "HeadObject of the granted folder's bare name is refused, and not answered 404.", "403", 403)
+def _head_folder(scene: Scene) -> Seen:
+    return see(scene.grantee_s3.head_object, Bucket=scene.names.bucket, Key="in")
+
+
+@_check("bucket-location", "GetBucketLocation is refused.", "AccessDenied", 403)
+def _bucket_location(scene: Scene) -> Seen:
+    return see(scene.grantee_s3.get_bucket_location, Bucket=scene.names.bucket)
+
+
+@_check(
+    "head-bucket", "HeadBucket is refused, and names the bucket's region.", "403", 403, "x-amz-bucket-region: REGION"
+)
+def _head_bucket(scene: Scene) -> Seen:
+    return see(scene.grantee_s3.head_bucket, Bucket=scene.names.bucket)
+
+
+@_check(
+    "head-far-bucket",
+    "HeadBucket of a bucket elsewhere names that region, whatever the caller may do.",
+    "403", 403, "x-amz-bucket-region: OTHER-REGION",
+)  # fmt: skip
+def _head_far_bucket(scene: Scene) -> Seen:
+    # botocore goes to the region that the first answer names, and asks again there.
+    return see(scene.grantee_s3.head_bucket, Bucket=scene.names.far_bucket)
+
+
+# How grants are written
+
+
+@_check(
+    "star-object",
+    "No grant can be given on an object whose key ends in a star.",
+    "InvalidAccessGrant InvalidRequest", 400,
+)  # fmt: skip
+def _star_object(scene: Scene) -> Seen:
+    return see(scene.create_grant, _grant_scope, sub_prefix="star/k*", permission="READ", S3PrefixType="Object")
+
+
+@_check(
+    "leading-slash",
+    "Below a bucket, S3SubPrefix may begin with the slash after the bucket's name.",
+    "OK", 200, "/slash-key",
+)  # fmt: skip
+def _leading_slash(scene: Scene) -> Seen:
+    def scope(answer: dict[str, Any]) -> str:
+        doubled = answer["GrantScope"] == f"s3://{scene.names.bucket}//slash-key"
+        return "a doubled slash" if doubled else _grant_scope(answer)
+
+    return see(scene.create_grant, scope, sub_prefix="/slash-key", permission="READ", S3PrefixType="Object")
+
+
+def _grant_scope(answer: dict[str, Any]) -> str:
+    return f"GrantScope {answer['GrantScope']}"
+
+
+# How soon
+
+
+@_check("grant-counts", f"A new grant counts within {COUNTS_SECONDS:.0f} s.", "OK", 200)
+def _grant_counts(scene: Scene) -> Seen:
+    scene.create_grant("soon/*", "READ")
+    return _polled(scene, "soon/*", before="AccessDenied")
+
+
+@_check("revocation-counts", f"A deleted grant is denied within {COUNTS_SECONDS:.0f} s.", "AccessDenied", 403)
+def _revocation_counts(scene: Scene) -> Seen:
+    grant = scene.create_grant("brief/*", "READ")["AccessGrantId"]
+    given = _polled(scene, "brief/*", before="AccessDenied")
+    scene.account.control.delete_access_grant(AccountId=scene.account.id, AccessGrantId=grant)
+    return _polled(scene, "brief/*", before="OK") if given.code == "OK" else given
+
+
+def _polled(scene: Scene, path: str, before: str) -> Seen:
+    """Ask for a grant until the answer is another than ``before``, for a bounded time; return the last one."""
+    started = time.monotonic()
+    while True:
+        seen = _vend(scene, path)
+        seconds = time.monotonic() - started
+        if seen.code != before or seconds >= COUNTS_SECONDS:
+            return seen._replace(seconds=round(seconds, 1))
+        scene.waiter.pause(POLL_SECONDS)
+
+
+# Presigned URLs
+
+
+@_check("presigned", "A URL that was presigned with a grant can be fetched.", "OK", 200)
+def _presigned(scene: Scene) -> Seen:
+    return _fetched(_url(scene, seconds=60))
+
+
+@_check("presigned-end", "After its end, a presigned URL is refused as AccessDenied.", "AccessDenied", 403, "expired")
+def _presigned_end(scene: Scene) -> Seen:
+    url = _url(scene, seconds=1)
+    scene.waiter.pause(3.0)
+    return _fetched(url)
+
+
+def _url(scene: Scene, seconds: int) -> str:
+    given = {"Bucket": scene.names.bucket, "Key": "in/a"}
+    url: str = scene.granted_s3("in/*", "READ").generate_presigned_url("get_object", given, ExpiresIn=seconds)
+    return url
+
+
+def _fetched(url: str) -> Seen:
+    answer = URLLib3Session(proxies=get_environ_proxies(url)).send(AWSRequest("GET", url).prepare())
+    if answer.status_code == 200:
+        return Seen("OK", 200)
+    code, message = (_element(answer.text, name) for name in ("Code", "Message"))
+    return Seen(code, answer.status_code, message)
+
+
+def _element(text: str, name: str) -> str:
+    return text.partition(f"<{name}>")[2].partition(f"</{name}>")[0]

@@ -1,0 +1,158 @@
+"""Creates what the checks need, each thing noted in the journal before it exists."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+
+from .account import Account
+from .journal import Journal
+from .plan import TAG, Names, other_region
+from .scene import IAM_SECONDS, SETTLING, Scene
+from .waiter import Waiter
+
+__all__ = ["create"]
+
+GRANTS = (
+    ("in/*", "READ"),
+    ("both/*", "READ"),
+    ("both/*", "WRITE"),
+    ("w/*", "WRITE"),
+    ("rw/*", "READWRITE"),
+    ("nest/*", "READ"),
+)
+OBJECTS = ("in/a", "in/b", "in/k*", "in/kx", "out/x", "rw/tagged", "rw/plain", "nest/a", "nest/inner/a")
+TAGGED = "rw/tagged"
+NESTED = "nest/inner/*"
+GRANTEE_ACTIONS = ["s3:GetDataAccess", "s3:ListCallerAccessGrants", "s3:GetAccessGrantsInstanceForPrefix"]
+
+
+def create(account: Account, names: Names, journal: Journal, waiter: Waiter) -> Scene:
+    """Create everything, wait until it counts, and return it."""
+    scene = Scene(account, names, journal, waiter)
+    for step in (_create_roles, _create_buckets, _create_instance, _create_locations, _create_grants):
+        waiter.check_interrupt()
+        step(scene)
+    waiter.step("waiting until the roles and the grants count")
+    scene.assume_roles()
+    _settle(scene)
+    return scene
+
+
+def _create_roles(scene: Scene) -> None:
+    account, names = scene.account, scene.names
+    access_grants = {
+        "Effect": "Allow",
+        "Principal": {"Service": "access-grants.s3.amazonaws.com"},
+        "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"],
+        "Condition": {
+            "StringEquals": {
+                "aws:SourceAccount": account.id,
+                "aws:SourceArn": f"arn:{account.partition}:s3:{account.region}:{account.id}:access-grants/default",
+            }
+        },
+    }
+    this_account = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:{account.partition}:iam::{account.id}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    buckets = f"arn:{account.partition}:s3:::{names.bucket}"
+    # The location's roles may do everything here, so that what is refused is refused by the grant.
+    data = {"Effect": "Allow", "Action": "s3:*", "Resource": [buckets, f"{buckets}/*"]}
+    nested = {"Effect": "Deny", "Action": "s3:*", "Resource": f"{buckets}/{NESTED}"}
+    asks = {"Effect": "Allow", "Action": GRANTEE_ACTIONS, "Resource": "*"}
+    _create_role(scene, names.location_role, access_grants, [data, nested])
+    _create_role(scene, names.nested_role, access_grants, [data])
+    _create_role(scene, names.grantee_role, this_account, [asks])
+    _create_role(scene, names.nobody_role, this_account, [])
+
+
+def _create_role(scene: Scene, name: str, trust: dict[str, Any], statements: list[dict[str, Any]]) -> None:
+    scene.waiter.step(f"creating the role {name}")
+    scene.journal.note("role", name=name)
+    iam = scene.account.iam
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy([trust]), Tags=scene.tags)
+    if statements:
+        iam.put_role_policy(RoleName=name, PolicyName=TAG, PolicyDocument=_policy(statements))
+
+
+def _policy(statements: list[dict[str, Any]]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _create_buckets(scene: Scene) -> None:
+    names, region = scene.names, scene.account.region
+    places = ((names.bucket, region), (names.bare_bucket, region), (names.far_bucket, other_region(region)))
+    for name, place in places:
+        scene.waiter.step(f"creating the bucket {name} in {place}")
+        scene.journal.note("bucket", name=name, region=place)
+        s3 = scene.account.client("s3", region=place)
+        # The oldest region is the one that is not named.
+        placed = {} if place == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": place}}
+        s3.create_bucket(Bucket=name, **placed)
+        s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": scene.tags})
+    for key in OBJECTS:
+        tagging = {"Tagging": "colour=red"} if key == TAGGED else {}
+        scene.account.s3.put_object(Bucket=names.bucket, Key=key, Body=b"agp-verify", **tagging)
+
+
+def _create_instance(scene: Scene) -> None:
+    account = scene.account
+    if account.has_instance():
+        scene.waiter.step("using the S3 Access Grants instance that is there")
+        return
+    scene.waiter.step(f"creating an S3 Access Grants instance in {account.region}")
+    scene.journal.note("instance", run=scene.names.run)
+    account.control.create_access_grants_instance(AccountId=account.id, Tags=scene.tags)
+
+
+def _create_locations(scene: Scene) -> None:
+    names = scene.names
+    scene.location_id = _create_location(scene, f"s3://{names.bucket}", names.location_role)
+    nested_id = _create_location(scene, scene.uri(NESTED), names.nested_role)
+    scene.create_grant(None, "READ", nested_id)
+
+
+def _create_location(scene: Scene, scope: str, role: str) -> str:
+    scene.waiter.step(f"creating the location {scope}")
+    account = scene.account
+
+    def attempt() -> dict[str, Any]:
+        answer: dict[str, Any] = account.control.create_access_grants_location(
+            AccountId=account.id, LocationScope=scope, IAMRoleArn=account.role_arn(role), Tags=scene.tags
+        )
+        return answer
+
+    scene.journal.note("location", scope=scope)
+    answer = scene.waiter.until(f"creating the location {scope}", attempt, SETTLING, IAM_SECONDS)
+    return str(answer["AccessGrantsLocationId"])
+
+
+def _create_grants(scene: Scene) -> None:
+    scene.waiter.step("creating the grants")
+    for sub_prefix, permission in GRANTS:
+        scene.create_grant(sub_prefix, permission)
+
+
+def _settle(scene: Scene) -> None:
+    """Wait until each grant is found, and until the roles of both locations may read."""
+    for sub_prefix, permission in (*GRANTS, (NESTED, "READ")):
+        scope = scene.uri(sub_prefix)
+
+        def found(sub_prefix: str = sub_prefix, permission: str = permission, scope: str = scope) -> bool | None:
+            return scene.get_data_access(sub_prefix, permission)["MatchedGrantTarget"] == scope or None
+
+        scene.waiter.until(f"{permission} on {scope}", found, SETTLING, IAM_SECONDS)
+    for path, key in (("in/*", "in/a"), (NESTED, "nest/inner/a")):
+        scene.waiter.until(f"reading {key}", _reader(scene, path, key), SETTLING, IAM_SECONDS)
+
+
+def _reader(scene: Scene, path: str, key: str) -> Callable[[], bytes]:
+    def read() -> bytes:
+        body: bytes = scene.granted_s3(path, "READ").get_object(Bucket=scene.names.bucket, Key=key)["Body"].read()
+        return body
+
+    return read

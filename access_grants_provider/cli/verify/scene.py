@@ -1,0 +1,90 @@
+"""What the checks work with: the names, the grantee's clients, and credentials of grants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .account import Account, Keys
+from .journal import Journal
+from .plan import TAG, Names
+from .waiter import Waiter
+
+__all__ = ["IAM_SECONDS", "SETTLING", "Scene"]
+
+SESSION = "agp-verify"
+# A new role, a policy or a grant may take minutes to count everywhere.
+IAM_SECONDS = 180.0
+# What is answered until they count.
+SETTLING = frozenset({
+    "AccessDenied", "AccessDeniedException", "InvalidAccessGrantsLocation", "InvalidClientTokenId", "InvalidIamRole",
+    "MalformedPolicyDocument", "NoSuchBucket", "StsNotAuthorizedError",
+})  # fmt: skip
+
+
+class Scene:
+    """The account with everything that was created in it. ``grantee`` and ``nobody`` are S3 Control as these roles."""
+
+    def __init__(self, account: Account, names: Names, journal: Journal, waiter: Waiter) -> None:
+        """Take what the run has; :meth:`assume_roles` completes it."""
+        self.account = account
+        self.names = names
+        self.journal = journal
+        self.waiter = waiter
+        self.location_id = ""
+        self.grantee: Any = None
+        self.grantee_s3: Any = None
+        self.nobody: Any = None
+
+    @property
+    def tags(self) -> list[dict[str, str]]:
+        """Return the tag that everything of this run has."""
+        return [{"Key": TAG, "Value": self.names.run}]
+
+    def uri(self, path: str) -> str:
+        """Return the URI of a key or a prefix in the bucket that is a location."""
+        return f"s3://{self.names.bucket}/{path}"
+
+    def assume_roles(self) -> None:
+        """Sign in as the grantee and as nobody, as soon as IAM lets us."""
+        keys = self._assume(self.names.grantee_role)
+        self.grantee = self.account.client("s3control", keys)
+        self.grantee_s3 = self.account.client("s3", keys)
+        self.nobody = self.account.client("s3control", self._assume(self.names.nobody_role))
+
+    def _assume(self, role: str) -> Keys:
+        sts = self.account.client("sts")
+        arn = self.account.role_arn(role)
+        answer: dict[str, Any] = self.waiter.until(
+            f"assuming {role}",
+            lambda: sts.assume_role(RoleArn=arn, RoleSessionName=SESSION),
+            SETTLING,
+            IAM_SECONDS,
+        )
+        return dict(answer["Credentials"])
+
+    def create_grant(self, sub_prefix: str | None, permission: str, location: str = "", **more: str) -> dict[str, Any]:
+        """Give the grantee a grant, and return the answer."""
+        arn = self.account.role_arn(self.names.grantee_role)
+        self.journal.note("grant", grantee=arn, scope=self.uri(""))
+        if sub_prefix is not None:
+            more = {**more, "AccessGrantsLocationConfiguration": {"S3SubPrefix": sub_prefix}}  # type: ignore[dict-item]
+        answer: dict[str, Any] = self.account.control.create_access_grant(
+            AccountId=self.account.id,
+            AccessGrantsLocationId=location or self.location_id,
+            Grantee={"GranteeType": "IAM", "GranteeIdentifier": arn},
+            Permission=permission,
+            Tags=self.tags,
+            **more,
+        )
+        return answer
+
+    def get_data_access(self, path: str, permission: str, **more: Any) -> dict[str, Any]:
+        """Ask for a grant as the grantee, and return the answer. An object has ``TargetType="Object"``."""
+        answer: dict[str, Any] = self.grantee.get_data_access(
+            AccountId=self.account.id, Target=self.uri(path), Permission=permission, **more
+        )
+        return answer
+
+    def granted_s3(self, path: str, permission: str, **more: Any) -> Any:
+        """Return an S3 client that signs with a grant of the grantee."""
+        return self.account.client("s3", self.get_data_access(path, permission, **more)["Credentials"])
