@@ -112,9 +112,7 @@ def verify(
     ctx.exit(0 if report.is_as_assumed else 1)
 
 
-def _run(
-    settings: Settings, region: str, names: Any, path: Path, use_existing: bool
-) -> tuple[Report, bool]:
+def _run(settings: Settings, region: str, names: Any, path: Path, use_existing: bool) -> tuple[Report, bool]:
     """Create, check, and remove, whatever happens in between. Return also whether nothing is left."""
     with exit_on_interrupt():
         from ..connection import open_session

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 from botocore.utils import create_nested_client
 
+from ..settings import Failure
+
 __all__ = ["Account", "Keys"]
 
 Keys = dict[str, Any]
@@ -24,6 +26,8 @@ class Account:
         self._control_url = control_url
         self.region = region
         identity = self.client("sts").get_caller_identity()
+        if str(identity["Arn"]).endswith(":root"):
+            raise Failure("These are the root user's credentials, which can't assume a role", "Sign in as another user")
         self.id = str(identity["Account"])
         self.partition = str(identity["Arn"]).split(":")[1]
         self.control = self.client("s3control")
@@ -48,9 +52,7 @@ class Account:
             given["endpoint_url"] = self._control_url
         config = Config(signature_version="s3v4") if service == "s3" else None
         # A nested client, because botocore loads no plugin into it: the checks are about AWS, not about this package.
-        return create_nested_client(
-            self._session, service, region_name=region or self.region, config=config, **given
-        )
+        return create_nested_client(self._session, service, region_name=region or self.region, config=config, **given)
 
     def role_arn(self, name: str) -> str:
         """Return the ARN of a role of this account."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from typing import Any
-
 
 from .account import Account
 from .journal import Journal
 from .plan import TAG, Names, other_region
-from .scene import IAM_SECONDS, SETTLING, Scene
+from .scene import Scene
 from .waiter import Waiter
 
-__all__ = ["create"]
+__all__ = ["GRANTS", "create"]
 
 GRANTS = (
     ("in/*", "READ"),
@@ -93,7 +92,7 @@ def _create_buckets(scene: Scene) -> None:
         # The oldest region is the one that is not named.
         placed = {} if place == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": place}}
         s3.create_bucket(Bucket=name, **placed)
-        s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": scene.tags})
+        scene.insist(f"tagging {name}", partial(s3.put_bucket_tagging, Bucket=name, Tagging={"TagSet": scene.tags}))
     for key in OBJECTS:
         tagging = {"Tagging": "colour=red"} if key == TAGGED else {}
         scene.account.s3.put_object(Bucket=names.bucket, Key=key, Body=b"agp-verify", **tagging)
@@ -112,47 +111,39 @@ def _create_instance(scene: Scene) -> None:
 def _create_locations(scene: Scene) -> None:
     names = scene.names
     scene.location_id = _create_location(scene, f"s3://{names.bucket}", names.location_role)
-    nested_id = _create_location(scene, scene.uri(NESTED), names.nested_role)
-    scene.create_grant(None, "READ", nested_id)
+    scene.nested_id = _create_location(scene, scene.uri(NESTED), names.nested_role)
 
 
 def _create_location(scene: Scene, scope: str, role: str) -> str:
     scene.waiter.step(f"creating the location {scope}")
     account = scene.account
 
-    def attempt() -> dict[str, Any]:
-        answer: dict[str, Any] = account.control.create_access_grants_location(
-            AccountId=account.id, LocationScope=scope, IAMRoleArn=account.role_arn(role), Tags=scene.tags
-        )
-        return answer
-
     scene.journal.note("location", scope=scope)
-    answer = scene.waiter.until(f"creating the location {scope}", attempt, SETTLING, IAM_SECONDS)
-    return str(answer["AccessGrantsLocationId"])
+    given = {"AccountId": account.id, "LocationScope": scope, "IAMRoleArn": account.role_arn(role), "Tags": scene.tags}
+    create_location = partial(account.control.create_access_grants_location, **given)
+    return str(scene.insist(f"the location {scope}", create_location)["AccessGrantsLocationId"])
 
 
 def _create_grants(scene: Scene) -> None:
     scene.waiter.step("creating the grants")
     for sub_prefix, permission in GRANTS:
-        scene.create_grant(sub_prefix, permission)
+        scene.insist(f"a grant on {sub_prefix}", partial(scene.create_grant, sub_prefix, permission))
+    scene.insist(f"a grant on {NESTED}", partial(scene.create_grant, None, "READ", scene.nested_id))
 
 
 def _settle(scene: Scene) -> None:
     """Wait until each grant is found, and until the roles of both locations may read."""
     for sub_prefix, permission in (*GRANTS, (NESTED, "READ")):
-        scope = scene.uri(sub_prefix)
-
-        def found(sub_prefix: str = sub_prefix, permission: str = permission, scope: str = scope) -> bool | None:
-            return scene.get_data_access(sub_prefix, permission)["MatchedGrantTarget"] == scope or None
-
-        scene.waiter.until(f"{permission} on {scope}", found, SETTLING, IAM_SECONDS)
+        scene.insist(f"{permission} on {sub_prefix}", partial(_matches, scene, sub_prefix, permission))
     for path, key in (("in/*", "in/a"), (NESTED, "nest/inner/a")):
-        scene.waiter.until(f"reading {key}", _reader(scene, path, key), SETTLING, IAM_SECONDS)
+        scene.insist(f"reading {key}", partial(_read, scene, path, key))
 
 
-def _reader(scene: Scene, path: str, key: str) -> Callable[[], bytes]:
-    def read() -> bytes:
-        body: bytes = scene.granted_s3(path, "READ").get_object(Bucket=scene.names.bucket, Key=key)["Body"].read()
-        return body
+def _matches(scene: Scene, path: str, permission: str) -> bool | None:
+    """Tell that this very grant is found, or return None: until it counts, a wider one may be."""
+    return scene.get_data_access(path, permission)["MatchedGrantTarget"] == scene.uri(path) or None
 
-    return read
+
+def _read(scene: Scene, path: str, key: str) -> dict[str, Any]:
+    answer: dict[str, Any] = scene.granted_s3(path, "READ").get_object(Bucket=scene.names.bucket, Key=key)
+    return answer

@@ -22,8 +22,8 @@ GONE = frozenset({
 })  # fmt: skip
 # What is answered while AWS has not yet noticed what was removed before.
 UNNOTICED = frozenset({
-    "AccessGrantsInstanceNotEmptyError", "AccessGrantsLocationNotEmptyError", "BucketNotEmpty", "ConcurrentModification",
-    "DeleteConflict", "OperationAborted",
+    "AccessGrantsInstanceNotEmptyError", "AccessGrantsLocationNotEmptyError", "BucketNotEmpty",
+    "ConcurrentModification", "DeleteConflict", "OperationAborted",
 })  # fmt: skip
 SECONDS = 60.0
 
@@ -87,8 +87,9 @@ def _remove_instance(account: Account, entry: Entry) -> None:
     account.control.get_access_grants_instance(AccountId=account.id)
     tags = account.control.list_tags_for_resource(AccountId=account.id, ResourceArn=arn)["Tags"]
     # The process may have ended before its own instance existed, and somebody else may have created one since.
-    if {"Key": TAG, "Value": entry["run"]} in tags:
-        account.control.delete_access_grants_instance(AccountId=account.id)
+    if {"Key": TAG, "Value": entry["run"]} not in tags:
+        raise Failure("It does not have the tag of this run, so it may be somebody else's")
+    account.control.delete_access_grants_instance(AccountId=account.id)
 
 
 def _remove_location(account: Account, entry: Entry) -> None:

@@ -18,7 +18,7 @@ __all__ = ["Report", "Result", "Verdict"]
 
 Verdict = Literal["as assumed", "differs", "skipped"]
 
-COLORS = {"as assumed": "green", "differs": "red", "skipped": "bright_black"}
+COLORS: dict[Verdict, str] = {"as assumed": "green", "differs": "red", "skipped": "bright_black"}
 # How wide the table is in a pipe or a file.
 WIDTH = 160
 

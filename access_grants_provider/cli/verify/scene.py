@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from .account import Account, Keys
 from .journal import Journal
 from .plan import TAG, Names
 from .waiter import Waiter
 
-__all__ = ["IAM_SECONDS", "SETTLING", "Scene"]
+__all__ = ["Scene"]
+
+T = TypeVar("T")
 
 SESSION = "agp-verify"
 # A new role, a policy or a grant may take minutes to count everywhere.
-IAM_SECONDS = 180.0
+SETTLING_SECONDS = 180.0
 # What is answered until they count.
 SETTLING = frozenset({
-    "AccessDenied", "AccessDeniedException", "InvalidAccessGrantsLocation", "InvalidClientTokenId", "InvalidIamRole",
-    "MalformedPolicyDocument", "NoSuchBucket", "StsNotAuthorizedError",
+    "AccessDenied", "AccessGrantsInstanceNotExistsError", "InvalidAccessGrant", "InvalidAccessGrantsLocation",
+    "InvalidClientTokenId", "InvalidIamRole", "InvalidRequest", "NoSuchAccessGrantsLocationError", "NoSuchBucket",
+    "StsNotAuthorizedError",
 })  # fmt: skip
 
 
@@ -31,6 +36,7 @@ class Scene:
         self.journal = journal
         self.waiter = waiter
         self.location_id = ""
+        self.nested_id = ""
         self.grantee: Any = None
         self.grantee_s3: Any = None
         self.nobody: Any = None
@@ -54,13 +60,12 @@ class Scene:
     def _assume(self, role: str) -> Keys:
         sts = self.account.client("sts")
         arn = self.account.role_arn(role)
-        answer: dict[str, Any] = self.waiter.until(
-            f"assuming {role}",
-            lambda: sts.assume_role(RoleArn=arn, RoleSessionName=SESSION),
-            SETTLING,
-            IAM_SECONDS,
-        )
+        answer = self.insist(f"assuming {role}", partial(sts.assume_role, RoleArn=arn, RoleSessionName=SESSION))
         return dict(answer["Credentials"])
+
+    def insist(self, what: str, attempt: Callable[[], T | None]) -> T:
+        """Return what ``attempt`` returns once all that was created counts everywhere."""
+        return self.waiter.until(what, attempt, SETTLING, SETTLING_SECONDS)
 
     def create_grant(self, sub_prefix: str | None, permission: str, location: str = "", **more: str) -> dict[str, Any]:
         """Give the grantee a grant, and return the answer."""

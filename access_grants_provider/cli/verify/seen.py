@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-__all__ = ["Expected", "Seen", "see"]
+__all__ = ["Expected", "Seen", "see", "seen_in"]
 
 
 class Seen(NamedTuple):
@@ -44,17 +44,23 @@ class Expected(NamedTuple):
         return seen.code in self.codes and seen.status == self.status and self.words in seen.message
 
 
+def seen_in(error: ClientError | BotoCoreError) -> Seen:
+    """Return what came with an error."""
+    if isinstance(error, BotoCoreError):
+        return Seen(type(error).__name__, None, str(error))
+    details = error.response.get("Error", {})
+    metadata = error.response["ResponseMetadata"]
+    code, message = str(details.get("Code")), str(details.get("Message", ""))
+    region = metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
+    # The answer to a HEAD has no body, so its headers are all that it says.
+    told = f" (x-amz-bucket-region: {region})" if region and code.isdigit() else ""
+    return Seen(code, metadata.get("HTTPStatusCode"), message + told)
+
+
 def see(call: Callable[..., Any], show: Callable[[dict[str, Any]], str] | None = None, **given: Any) -> Seen:
     """Make a call and return what came. ``show`` says what matters in a success."""
     try:
         answer = call(**given)
-    except ClientError as error:
-        details = error.response.get("Error", {})
-        headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-        region = headers.get("x-amz-bucket-region")
-        told = f" (x-amz-bucket-region: {region})" if region else ""
-        status = error.response["ResponseMetadata"].get("HTTPStatusCode")
-        return Seen(str(details.get("Code")), status, str(details.get("Message", "")) + told)
-    except BotoCoreError as error:
-        return Seen(type(error).__name__, None, str(error))
+    except (ClientError, BotoCoreError) as error:
+        return seen_in(error)
     return Seen("OK", answer["ResponseMetadata"]["HTTPStatusCode"], show(answer) if show is not None else "")

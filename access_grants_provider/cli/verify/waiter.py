@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import TypeVar
 
 from botocore.exceptions import ClientError
@@ -33,11 +33,11 @@ class Waiter:
     def pause(self, seconds: float = PAUSE_SECONDS) -> None:
         """Wait."""
         self.check_interrupt()
-        time.sleep(seconds)
+        sleep(seconds)
 
     def until(self, what: str, attempt: Callable[[], T | None], codes: frozenset[str], seconds: float) -> T:
         """Return the first result that ``attempt`` has. It has none while it returns None or fails with ``codes``."""
-        started = shown = time.monotonic()
+        started = shown = monotonic()
         while True:
             self.check_interrupt()
             reason = ""
@@ -49,10 +49,10 @@ class Waiter:
                 reason = str(error.response.get("Error", {}).get("Code"))
                 if reason not in codes:
                     raise
-            now = time.monotonic()
+            now = monotonic()
             if now - started >= seconds:
                 raise Failure(f"{what}: not within {seconds:.0f} s {reason}".rstrip())
             if now - shown >= PROGRESS_SECONDS:
                 shown = now
                 self.say(f"{what}: waiting for {now - started:.0f} s {reason}".rstrip())
-            time.sleep(PAUSE_SECONDS)
+            sleep(PAUSE_SECONDS)

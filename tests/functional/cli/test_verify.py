@@ -1,0 +1,341 @@
+"""``access-grants verify``: its checks against the local service, compared with the recording; what a run leaves."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import stat
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.session import Session
+from click.testing import Result
+
+from access_grants_provider.cli.verify import waiter
+from access_grants_provider.cli.verify.account import Account
+from access_grants_provider.cli.verify.checks import CHECKS, Check, run_check
+from access_grants_provider.cli.verify.creation import create
+from access_grants_provider.cli.verify.journal import Journal
+from access_grants_provider.cli.verify.plan import Names
+from access_grants_provider.cli.verify.waiter import Waiter
+from access_grants_provider.testing import AccessGrantsServer
+
+from ...conftest import Clock
+from .conftest import COMMAND
+
+# Written by `access-grants verify --region us-east-1 --yes --record FILE` on AWS, once somebody has run it there.
+RECORDING = json.loads(Path(__file__).with_name("verified.json").read_text(encoding="utf-8"))
+RECORDED = {entry["id"]: entry for entry in RECORDING["checks"]}
+REGION = ("--region", "us-east-1")
+# Which GetDataAccess comes between CreateMultipartUpload and UploadPart.
+UPLOAD = 26
+RUN = ("verify", *REGION, "--yes")
+
+
+@pytest.fixture
+def server(running_clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AccessGrantsServer]:
+    """A local service whose administrator the environment names, and whose clock a pause of the command moves."""
+    with AccessGrantsServer(clock=running_clock) as server:
+        for name, value in environment(server).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(waiter, "sleep", running_clock.forward)
+        monkeypatch.setattr(waiter, "monotonic", lambda: running_clock.passed)
+        monkeypatch.chdir(tmp_path)
+        yield server
+
+
+def environment(server: AccessGrantsServer) -> dict[str, str]:
+    return {**server.environment(), "AWS_ENDPOINT_URL_IAM": server.url, "AWS_MAX_ATTEMPTS": "1"}
+
+
+def left(server: AccessGrantsServer) -> dict[str, list[Any]]:
+    """What is in the account: instances with their locations and grants, buckets, roles."""
+    control, account = server.client("s3control"), {"AccountId": server.account_id}
+    instances = control.list_access_grants_instances(**account)["AccessGrantsInstancesList"]
+    inside: dict[str, list[Any]] = {"locations": [], "grants": []}
+    if instances:
+        inside["locations"] = control.list_access_grants_locations(**account)["AccessGrantsLocationsList"]
+        inside["grants"] = control.list_access_grants(**account)["AccessGrantsList"]
+    return {
+        "instances": instances,
+        **inside,
+        "buckets": [bucket["Name"] for bucket in server.client("s3").list_buckets()["Buckets"]],
+        "roles": [role["RoleName"] for role in server.client("iam").list_roles()["Roles"]],
+    }
+
+
+NOTHING: dict[str, list[Any]] = {"instances": [], "locations": [], "grants": [], "buckets": [], "roles": []}
+
+
+def test_without_yes_it_prints_the_plan_and_calls_nobody(
+    server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = invoke("verify", *REGION)
+    assert result.exit_code == 2
+    assert server.requests == []
+    assert list(tmp_path.iterdir()) == []
+    assert "agp-verify-" in result.stdout
+    assert "s3:CreateAccessGrantsInstance" in result.stdout
+    assert "--yes" in result.stderr
+
+
+def test_the_region_has_to_be_given(invoke: Callable[..., Result]) -> None:
+    result = invoke("verify", "--yes", AWS_REGION="us-east-1")
+    assert result.exit_code == 2
+    assert "--region" in result.stderr
+
+
+def test_the_local_service_answers_as_recorded_and_nothing_is_left(
+    server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    result = invoke(*RUN, "--record", "verified.json", "--json")
+    assert result.exit_code == 0, result.output
+    assert left(server) == NOTHING
+    assert [path.name for path in tmp_path.iterdir()] == ["verified.json"]
+    text = Path("verified.json").read_text(encoding="utf-8")
+    assert text == result.stdout
+    for secret in (server.account_id, server.admin.access_key_id, "ASIA"):
+        assert secret not in text
+    document = json.loads(text)
+    assert (document["source"], document["region"]) == ("a local service", "us-east-1")
+    assert [entry["id"] for entry in document["checks"]] == list(RECORDED)
+    for entry in document["checks"]:
+        recorded = RECORDED[entry["id"]]
+        if entry["verdict"] != "skipped" and recorded["verdict"] != "skipped":
+            assert (entry["code"], entry["status"]) == (recorded["code"], recorded["status"]), entry["id"]
+
+
+def test_the_table_gives_the_reason_of_what_is_skipped(
+    server: AccessGrantsServer, invoke: Callable[..., Result]
+) -> None:
+    result = invoke(*RUN, COLUMNS="300")
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("too-long "))
+    assert " skipped " in line
+    assert "a local service" in line
+    assert "It says nothing of AWS." in result.stdout
+
+
+def test_an_answer_that_differs_gives_exit_code_1(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    server.fail("HeadBucket", "NotFound", status=404, times=None)
+    result = invoke(*RUN, "--json")
+    assert result.exit_code == 1
+    verdicts = {entry["id"]: entry["verdict"] for entry in json.loads(result.stdout)["checks"]}
+    assert [name for name, verdict in verdicts.items() if verdict == "differs"] == ["head-bucket", "head-far-bucket"]
+    assert left(server) == NOTHING
+
+
+@pytest.mark.fast_cases(1)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_each_check_notices_another_answer(
+    server: AccessGrantsServer, check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(Session(), "us-east-1", None)
+    journal = Journal.create(tmp_path / "journal", account=account.id, region="us-east-1", run="agp-verify-x")
+    scene = create(account, Names("x"), journal, Waiter(lambda _: None, lambda: None))
+    if check.unless(scene) is not None:
+        pytest.skip(f"{check.id}: {check.unless(scene)}")
+    server.forget_requests()
+    assert run_check(scene, check).verdict == "as assumed"
+    last = server.requests[-1].operation
+    server.fail(last, "Teapot", status=418, times=None)
+    assert run_check(scene, check).verdict == "differs"
+
+
+def test_it_refuses_where_an_instance_exists(
+    server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    server.instance()
+    before = left(server)
+    result = invoke(*RUN)
+    assert result.exit_code == 2
+    assert "--use-existing" in result.stderr
+    assert left(server) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_instance_stays_as_it_was(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    server.bucket("data")
+    server.location("s3://")
+    server.grant(server.identity("alice"), "s3://data/in/*", "READ")
+    before = left(server)
+    result = invoke(*RUN, "--use-existing")
+    assert result.exit_code == 0, result.output
+    assert left(server) == before
+
+
+def test_a_failure_in_the_middle_leaves_nothing(
+    server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    server.fail("GetDataAccess", "Teapot", status=418, message="I am a teapot.")
+    result = invoke(*RUN)
+    assert result.exit_code == 2
+    assert "GetDataAccess failed with Teapot: I am a teapot." in result.stderr
+    assert left(server) == NOTHING
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="os.kill with SIGINT or SIGTERM ends a process of Windows")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupt_leaves_nothing(
+    server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path, number: signal.Signals
+) -> None:
+    def interrupt(result: dict[str, Any]) -> dict[str, Any]:
+        os.kill(os.getpid(), number)
+        return result
+
+    server.tamper("CreateAccessGrant", interrupt)
+    result = invoke(*RUN)
+    assert result.exit_code == 130
+    assert left(server) == NOTHING
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_count_yet_is_tried_again(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    server.fail("CreateAccessGrantsLocation", "InvalidIamRole", status=400, times=7)
+    server.fail("GetDataAccess", "AccessDenied", status=403, times=3)
+    result = invoke(*RUN)
+    assert result.exit_code == 0, result.output
+    assert "waiting for 5 s InvalidIamRole" in result.stderr
+
+
+def test_it_is_tried_again_for_a_bounded_time(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    server.fail("CreateAccessGrantsLocation", "InvalidIamRole", status=400, times=None)
+    result = invoke(*RUN)
+    assert result.exit_code == 2
+    assert "not within 180 s InvalidIamRole" in result.stderr
+    assert left(server) == NOTHING
+
+
+def test_what_could_not_be_removed_is_named_and_the_journal_removes_it_later(
+    server: AccessGrantsServer, invoke: Callable[..., Result]
+) -> None:
+    server.fail("DeleteBucket", "Teapot", status=418, times=3)
+    result = invoke(*RUN, "--journal", "journal")
+    assert result.exit_code == 2
+    assert "verify --clean journal" in result.stderr
+    assert result.stderr.count("Left: the bucket") == 3
+    assert len(left(server)["buckets"]) == 3
+    assert stat.S_IMODE(Path("journal").stat().st_mode) == 0o600 or os.name != "posix"
+    result = invoke("verify", "--clean", "journal")
+    assert result.exit_code == 0, result.output
+    assert left(server) == NOTHING
+    assert not Path("journal").exists()
+
+
+def test_a_journal_that_exists_is_not_overwritten(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    Path("journal").write_text("mine", encoding="utf-8")
+    result = invoke(*RUN, "--journal", "journal")
+    assert result.exit_code == 2
+    assert Path("journal").read_text(encoding="utf-8") == "mine"
+    assert left(server) == NOTHING
+
+
+HEAD = {"kind": "run", "account": "123456789012", "region": "us-east-1", "run": "agp-verify-1"}
+
+
+def write_journal(*entries: dict[str, str]) -> None:
+    Path("journal").write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+
+
+def test_an_instance_of_somebody_else_is_left(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    server.instance()
+    write_journal(HEAD, {"kind": "instance", "run": "agp-verify-1"})
+    result = invoke("verify", "--clean", "journal")
+    assert result.exit_code == 2
+    assert "somebody else's" in result.stderr
+    assert len(left(server)["instances"]) == 1
+
+
+def test_another_account_is_not_cleaned(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    write_journal(
+        {**HEAD, "account": "210987654321"}, {"kind": "bucket", "name": "agp-verify-1", "region": "us-east-1"}
+    )
+    server.bucket("agp-verify-1")
+    result = invoke("verify", "--clean", "journal")
+    assert result.exit_code == 2
+    assert "another AWS account" in result.stderr
+    assert left(server)["buckets"] == ["agp-verify-1"]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"kind": "bucket", "name": "agp-verify-1", "region": "us-east-1"}],
+        [HEAD, {"kind": "bucket", "name": "data", "region": "us-east-1"}],
+        [HEAD, {"kind": "location", "scope": "s3://data/agp-verify-1"}],
+        [HEAD, {"kind": "user", "name": "agp-verify-1"}],
+        [HEAD, {"kind": "bucket", "name": "agp-verify-1"}],
+    ],
+    ids=["without a head", "foreign bucket", "foreign location", "unknown kind", "incomplete"],
+)
+def test_nothing_is_removed_by_what_is_no_journal(
+    server: AccessGrantsServer, invoke: Callable[..., Result], entries: list[dict[str, str]]
+) -> None:
+    server.bucket("data")
+    write_journal(*entries)
+    result = invoke("verify", "--clean", "journal")
+    assert result.exit_code == 2
+    assert "is not a journal" in result.stderr
+    assert left(server)["buckets"] == ["data"]
+
+
+def test_a_torn_last_line_is_no_obstacle(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    server.bucket("agp-verify-1")
+    write_journal(HEAD, {"kind": "bucket", "name": "agp-verify-1", "region": "us-east-1"})
+    with Path("journal").open("a", encoding="utf-8") as file:
+        file.write('{"kind": "buck')
+    result = invoke("verify", "--clean", "journal")
+    assert result.exit_code == 0, result.output
+    assert left(server) == NOTHING
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.parametrize(
+    ("operation", "number"),
+    [
+        *(("CreateAccessGrantsInstance", 1), ("CreateAccessGrantsLocation", 1), ("CreateAccessGrantsLocation", 2)),
+        *(("CreateAccessGrant", 1), ("CreateAccessGrant", 8), ("GetDataAccess", 1), ("GetDataAccess", 12)),
+        # In the middle of a multipart upload.
+        ("GetDataAccess", UPLOAD),
+        # While everything is being removed.
+        *(("DeleteAccessGrant", 5), ("DeleteAccessGrantsLocation", 1), ("DeleteAccessGrantsInstance", 1)),
+    ],
+)
+def test_a_killed_run_is_cleaned(
+    server: AccessGrantsServer,
+    invoke: Callable[..., Result],
+    surroundings: Callable[..., dict[str, str]],
+    operation: str,
+    number: int,
+) -> None:
+    processes: list[subprocess.Popen[bytes]] = []
+    started, calls = threading.Event(), itertools.count(1)
+
+    def kill(result: dict[str, Any]) -> dict[str, Any]:
+        """Kill the process when the service has carried its request out and not yet answered."""
+        if next(calls) == number:
+            assert started.wait(60)
+            processes[0].kill()
+            processes[0].wait()
+        return result
+
+    server.tamper(operation, kill, times=None)
+    environment = surroundings(AWS_ENDPOINT_URL_S3_CONTROL=server.s3control_url)
+    process = subprocess.Popen([*COMMAND, *RUN, "--journal", "journal"], env=environment, stderr=subprocess.PIPE)
+    processes.append(process)
+    started.set()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, said.decode()
+    server.heal()
+    assert left(server) != NOTHING
+    result = invoke("verify", "--clean", "journal")
+    assert result.exit_code == 0, result.output
+    assert left(server) == NOTHING
+    assert not Path("journal").exists()
