@@ -365,20 +365,27 @@ def _head_far_bucket(scene: Scene) -> Seen:
     "InvalidAccessGrant InvalidRequest", 400,
 )  # fmt: skip
 def _star_object(scene: Scene) -> Seen:
-    return see(scene.create_grant, _grant_scope, sub_prefix="star/k*", permission="READ", S3PrefixType="Object")
+    return see(
+        scene.create_grant, _grant_scope, sub_prefix=f"{scene.slash}star/k*", permission="READ", S3PrefixType="Object"
+    )
 
 
 @_check(
     "leading-slash",
     "Below a bucket, S3SubPrefix may begin with the slash after the bucket's name.",
-    "OK", 200, "/slash-key",
+    "OK", 200, "agp-verify-RUN/slash/*",
 )  # fmt: skip
 def _leading_slash(scene: Scene) -> Seen:
-    def scope(answer: dict[str, Any]) -> str:
-        doubled = answer["GrantScope"] == f"s3://{scene.names.bucket}//slash-key"
-        return "a doubled slash" if doubled else _grant_scope(answer)
+    return see(scene.create_grant, _grant_scope, sub_prefix="/slash/*", permission="READ")
 
-    return see(scene.create_grant, scope, sub_prefix="/slash-key", permission="READ", S3PrefixType="Object")
+
+@_check(
+    "no-slash",
+    "Below a bucket, S3SubPrefix may also be written without it.",
+    "OK", 200, "agp-verify-RUN/bare/*",
+)  # fmt: skip
+def _no_slash(scene: Scene) -> Seen:
+    return see(scene.create_grant, _grant_scope, sub_prefix="bare/*", permission="READ")
 
 
 def _grant_scope(answer: dict[str, Any]) -> str:
@@ -390,13 +397,13 @@ def _grant_scope(answer: dict[str, Any]) -> str:
 
 @_check("grant-counts", f"A new grant counts within {COUNTS_SECONDS:.0f} s.", "OK", 200)
 def _grant_counts(scene: Scene) -> Seen:
-    scene.create_grant("soon/*", "READ")
+    scene.create_grant(f"{scene.slash}soon/*", "READ")
     return _polled(scene, "soon/*", before="AccessDenied")
 
 
 @_check("revocation-counts", f"A deleted grant is denied within {COUNTS_SECONDS:.0f} s.", "AccessDenied", 403)
 def _revocation_counts(scene: Scene) -> Seen:
-    grant = scene.create_grant("brief/*", "READ")["AccessGrantId"]
+    grant = scene.create_grant(f"{scene.slash}brief/*", "READ")["AccessGrantId"]
     given = _polled(scene, "brief/*", before="AccessDenied")
     scene.account.control.delete_access_grant(AccountId=scene.account.id, AccessGrantId=grant)
     return _polled(scene, "brief/*", before="OK") if given.code == "OK" else given

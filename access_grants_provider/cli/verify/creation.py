@@ -126,15 +126,24 @@ def _create_location(scene: Scene, scope: str, role: str) -> str:
 
 def _create_grants(scene: Scene) -> None:
     scene.waiter.step("creating the grants")
-    for sub_prefix, permission in GRANTS:
-        scene.insist(f"a grant on {sub_prefix}", partial(scene.create_grant, sub_prefix, permission))
+    scene.slash = _slash(scene)
+    for path, permission in GRANTS:
+        scene.insist(f"a grant on {path}", partial(scene.create_grant, f"{scene.slash}{path}", permission))
     scene.insist(f"a grant on {NESTED}", partial(scene.create_grant, None, "READ", scene.nested_id))
+
+
+def _slash(scene: Scene) -> str:
+    """Return the slash if a sub-prefix below a bucket is to begin with it, else nothing. AWS documents both."""
+    grant = scene.insist("a first grant", partial(scene.create_grant, "/first/*", "READ"))
+    account = scene.account
+    account.control.delete_access_grant(AccountId=account.id, AccessGrantId=grant["AccessGrantId"])
+    return "/" if grant["GrantScope"] == scene.uri("first/*") else ""
 
 
 def _settle(scene: Scene) -> None:
     """Wait until each grant is found, and until the roles of both locations may read."""
-    for sub_prefix, permission in (*GRANTS, (NESTED, "READ")):
-        scene.insist(f"{permission} on {sub_prefix}", partial(_matches, scene, sub_prefix, permission))
+    for path, permission in (*GRANTS, (NESTED, "READ")):
+        scene.insist(f"{permission} on {path}", partial(_matches, scene, path, permission))
     for path, key in (("in/*", "in/a"), (NESTED, "nest/inner/a")):
         scene.insist(f"reading {key}", partial(_read, scene, path, key))
 

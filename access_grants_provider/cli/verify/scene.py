@@ -27,7 +27,10 @@ SETTLING = frozenset({
 
 
 class Scene:
-    """The account with everything that was created in it. ``grantee`` and ``nobody`` are S3 Control as these roles."""
+    """The account with everything that was created in it. ``grantee`` and ``nobody`` are S3 Control as these roles.
+
+    ``slash``: what a sub-prefix below the bucket begins with.
+    """
 
     def __init__(self, account: Account, names: Names, journal: Journal, waiter: Waiter) -> None:
         """Take what the run has; :meth:`assume_roles` completes it."""
@@ -37,6 +40,7 @@ class Scene:
         self.waiter = waiter
         self.location_id = ""
         self.nested_id = ""
+        self.slash = ""
         self.grantee: Any = None
         self.grantee_s3: Any = None
         self.nobody: Any = None
