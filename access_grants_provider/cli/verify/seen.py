@@ -28,20 +28,18 @@ class Seen(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The answer that is assumed: one of these codes, its status, and these words in its message."""
+    """The answer that is assumed: one of these codes, each with its status, and these words in the message."""
 
-    codes: tuple[str, ...]
-    status: int
+    answers: tuple[tuple[str, int], ...]
     words: str = ""
 
     def __str__(self) -> str:
-        codes = " or ".join(code for code in self.codes if code != str(self.status))
-        words = f": … {self.words} …" if self.words else ""
-        return f"{codes} {self.status}".strip() + words
+        answers = " or ".join(str(Seen(code, status)) for code, status in self.answers)
+        return f"{answers}: … {self.words} …" if self.words else answers
 
     def fits(self, seen: Seen) -> bool:
         """Tell whether the answer is as assumed."""
-        return seen.code in self.codes and seen.status == self.status and self.words in seen.message
+        return (seen.code, seen.status) in self.answers and self.words in seen.message
 
 
 def seen_in(error: ClientError | BotoCoreError) -> Seen:
