@@ -106,7 +106,8 @@ def verify(
         report, is_removed = _run(settings, settings.region, names, path, use_existing)
     report.show(as_json, colored=ctx.color is not False)
     if record_file is not None:
-        Path(record_file).write_text(report.as_json() + "\n", encoding="utf-8")
+        with _ends_with_code_2():
+            Path(record_file).write_text(report.as_json() + "\n", encoding="utf-8")
     if not is_removed:
         ctx.exit(CODE_COULD_NOT_RUN)
     ctx.exit(0 if report.is_as_assumed else 1)
@@ -127,7 +128,8 @@ def _run(settings: Settings, region: str, names: Any, path: Path, use_existing: 
     if account.has_instance() and not use_existing:
         raise CouldNotRun(
             f"This account has an S3 Access Grants instance in {region}",
-            "Take another region, or give --use-existing to run in that instance without changing it",
+            "Take another region, or give --use-existing to run in that instance without changing it. "
+            "If an earlier run has left it, give --clean and the journal of that run",
         )
     journal = Journal.create(path, account=account.id, region=region, run=names.run)
     try:

@@ -18,26 +18,30 @@ Keys = dict[str, Any]
 
 
 class Account:
-    """The caller's account in one region. ``keys`` are what STS or S3 Access Grants answers as Credentials."""
+    """The caller's account in one region. ``is_local``: it is not at AWS, but in a service on this machine.
+
+    ``Keys`` are what STS and S3 Access Grants answer as Credentials.
+    """
 
     def __init__(self, session: Session, region: str, control_url: str | None) -> None:
-        """Find out whose account it is."""
+        """Find out whose account it is. Raises :class:`Failure` where one service is AWS, and another is local."""
         self._session = session
         self._control_url = control_url
         self.region = region
-        identity = self.client("sts").get_caller_identity()
+        self.control, self.iam, self.s3, sts = map(self.client, ("s3control", "iam", "s3", "sts"))
+        self.is_local = _is_local(self.control)
+        for client in (self.iam, self.s3, sts):
+            if _is_local(client) != self.is_local:
+                raise Failure(
+                    f"S3 Control is at {self.control.meta.endpoint_url}, and {client.meta.service_model.service_name} "
+                    f"at {client.meta.endpoint_url}: one is AWS, and one a service on this machine",
+                    "Set or unset AWS_ENDPOINT_URL_S3_CONTROL, …_S3, …_IAM and …_STS together",
+                )
+        identity = sts.get_caller_identity()
         if str(identity["Arn"]).endswith(":root"):
             raise Failure("These are the root user's credentials, which can't assume a role", "Sign in as another user")
         self.id = str(identity["Account"])
         self.partition = str(identity["Arn"]).split(":")[1]
-        self.control = self.client("s3control")
-        self.iam = self.client("iam")
-        self.s3 = self.client("s3")
-
-    @property
-    def is_local(self) -> bool:
-        """Tell whether S3 Control is not AWS but a service on this machine."""
-        return urlsplit(self.control.meta.endpoint_url).hostname in ("127.0.0.1", "localhost")
 
     def client(self, service: str, keys: Keys | None = None, region: str | None = None) -> Any:
         """Return a client that signs with ``keys``, by default as the caller."""
@@ -67,3 +71,7 @@ class Account:
                 return False
             raise
         return True
+
+
+def _is_local(client: Any) -> bool:
+    return urlsplit(client.meta.endpoint_url).hostname in ("127.0.0.1", "localhost")

@@ -6,6 +6,8 @@ import json
 from functools import partial
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from .account import Account
 from .journal import Journal
 from .plan import TAG, Names, other_region
@@ -118,7 +120,7 @@ def _create_location(scene: Scene, scope: str, role: str) -> str:
     scene.waiter.step(f"creating the location {scope}")
     account = scene.account
 
-    scene.journal.note("location", scope=scope)
+    scene.journal.note("location", scope=scope, grantee=account.role_arn(scene.names.grantee_role))
     given = {"AccountId": account.id, "LocationScope": scope, "IAMRoleArn": account.role_arn(role), "Tags": scene.tags}
     create_location = partial(account.control.create_access_grants_location, **given)
     return str(scene.insist(f"the location {scope}", create_location)["AccessGrantsLocationId"])
@@ -126,18 +128,33 @@ def _create_location(scene: Scene, scope: str, role: str) -> str:
 
 def _create_grants(scene: Scene) -> None:
     scene.waiter.step("creating the grants")
-    scene.slash = _slash(scene)
+    scene.slash = scene.insist("a first grant", partial(_slash, scene))
     for path, permission in GRANTS:
         scene.insist(f"a grant on {path}", partial(scene.create_grant, f"{scene.slash}{path}", permission))
     scene.insist(f"a grant on {NESTED}", partial(scene.create_grant, None, "READ", scene.nested_id))
 
 
-def _slash(scene: Scene) -> str:
-    """Return the slash if a sub-prefix below a bucket is to begin with it, else nothing. AWS documents both."""
-    grant = scene.insist("a first grant", partial(scene.create_grant, "/first/*", "READ"))
+def _slash(scene: Scene) -> str | None:
+    """Return the slash if a sub-prefix below a bucket is to begin with it, else nothing. AWS documents both.
+
+    None while neither makes the scope that is meant.
+    """
+    wanted = scene.uri("first/*")
+    try:
+        if _scope_of(scene, "/first/*") == wanted:
+            return "/"
+    except ClientError:
+        # Refused for its slash, or because the grantee does not count yet. The other one shows which.
+        pass
+    return "" if _scope_of(scene, "first/*") == wanted else None
+
+
+def _scope_of(scene: Scene, sub_prefix: str) -> str:
+    """Create a grant, and delete it again."""
+    grant = scene.create_grant(sub_prefix, "READ")
     account = scene.account
     account.control.delete_access_grant(AccountId=account.id, AccessGrantId=grant["AccessGrantId"])
-    return "/" if grant["GrantScope"] == scene.uri("first/*") else ""
+    return str(grant["GrantScope"])
 
 
 def _settle(scene: Scene) -> None:

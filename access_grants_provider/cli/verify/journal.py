@@ -18,7 +18,7 @@ NAMED_BY = {
     "role": ("name",),
     "bucket": ("name", "region"),
     "instance": ("run",),
-    "location": ("scope",),
+    "location": ("scope", "grantee"),
     "grant": ("scope", "grantee"),
 }
 

@@ -93,6 +93,8 @@ def _remove_instance(account: Account, entry: Entry) -> None:
 
 
 def _remove_location(account: Account, entry: Entry) -> None:
+    # Also those that were not listed yet when the grants were removed: each try looks again.
+    _remove_grants(account, {**entry, "scope": entry["scope"].rstrip("*")})
     given = {"LocationScope": entry["scope"]}
     for location in _all(account, account.control.list_access_grants_locations, "AccessGrantsLocationsList", given):
         # AWS may write a scope with or without its slash or star.

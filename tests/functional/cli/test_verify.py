@@ -50,6 +50,8 @@ def server(running_clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     with AccessGrantsServer(clock=running_clock) as server:
         for name, value in environment(server).items():
             monkeypatch.setenv(name, value)
+        # The command's own clients must not load the plugin, which would answer some checks itself.
+        monkeypatch.setenv("BOTOCORE_EXPERIMENTAL__PLUGINS", "access-grants=access_grants_provider")
         monkeypatch.setattr(waiter, "sleep", running_clock.forward)
         monkeypatch.setattr(waiter, "monotonic", lambda: running_clock.passed)
         monkeypatch.chdir(tmp_path)
@@ -163,6 +165,24 @@ def test_each_check_notices_another_answer(
     assert run_check(scene, check).verdict == "differs"
 
 
+def test_it_runs_on_aws_or_on_this_machine_and_not_on_both(
+    server: AccessGrantsServer, invoke: Callable[..., Result]
+) -> None:
+    result = invoke(*RUN, AWS_ENDPOINT_URL_IAM=None)
+    assert result.exit_code == 2
+    assert "iam at https://iam.amazonaws.com" in result.stderr
+    assert server.requests == []
+
+
+def test_a_location_is_removed_with_grants_that_were_not_listed_at_first(
+    server: AccessGrantsServer, invoke: Callable[..., Result]
+) -> None:
+    server.tamper("ListAccessGrants", lambda result: {"AccessGrantsList": []}, times=3)
+    result = invoke(*RUN)
+    assert result.exit_code == 0, result.output
+    assert left(server) == NOTHING
+
+
 def test_it_refuses_where_an_instance_exists(
     server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -225,6 +245,7 @@ def test_an_interrupt_leaves_nothing(
 
 def test_what_does_not_count_yet_is_tried_again(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
     server.fail("CreateAccessGrantsLocation", "InvalidIamRole", status=400, times=7)
+    server.fail("CreateAccessGrant", "InvalidAccessGrant", status=400, times=3)
     server.fail("GetDataAccess", "AccessDenied", status=403, times=3)
     result = invoke(*RUN)
     assert result.exit_code == 0, result.output
@@ -295,7 +316,7 @@ def test_another_account_is_not_cleaned(server: AccessGrantsServer, invoke: Call
     [
         [{"kind": "bucket", "name": "agp-verify-1", "region": "us-east-1"}],
         [HEAD, {"kind": "bucket", "name": "data", "region": "us-east-1"}],
-        [HEAD, {"kind": "location", "scope": "s3://data/agp-verify-1"}],
+        [HEAD, {"kind": "location", "scope": "s3://data/agp-verify-1", "grantee": "agp-verify-1"}],
         [HEAD, {"kind": "user", "name": "agp-verify-1"}],
         [HEAD, {"kind": "bucket", "name": "agp-verify-1"}],
     ],
