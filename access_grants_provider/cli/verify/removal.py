@@ -47,12 +47,17 @@ def remove(account: Account, journal: Journal, say: Callable[[str], None]) -> li
 
 
 def _gone(account: Account, entry: Entry) -> bool:
+    _unless_gone(REMOVERS[entry["kind"]], account, entry)
+    return True
+
+
+def _unless_gone(call: Callable[..., Any], *args: Any, **given: Any) -> None:
+    """Make a call, and take it for success where what it is about does not exist. A list may show what is gone."""
     try:
-        REMOVERS[entry["kind"]](account, entry)
+        call(*args, **given)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") not in GONE:
             raise
-    return True
 
 
 def _described(entry: Entry) -> str:
@@ -66,7 +71,7 @@ def _described(entry: Entry) -> str:
 def _remove_role(account: Account, entry: Entry) -> None:
     name = entry["name"]
     for policy in account.iam.list_role_policies(RoleName=name)["PolicyNames"]:
-        account.iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        _unless_gone(account.iam.delete_role_policy, RoleName=name, PolicyName=policy)
     account.iam.delete_role(RoleName=name)
 
 
@@ -75,7 +80,7 @@ def _remove_bucket(account: Account, entry: Entry) -> None:
     # Bucket names are taken world-wide: one of another account is not ours.
     own = {"Bucket": entry["name"], "ExpectedBucketOwner": account.id}
     for upload in _listed(s3, "list_multipart_uploads", "Uploads", own):
-        s3.abort_multipart_upload(Key=upload["Key"], UploadId=upload["UploadId"], **own)
+        _unless_gone(s3.abort_multipart_upload, Key=upload["Key"], UploadId=upload["UploadId"], **own)
     for kind in ("Versions", "DeleteMarkers"):
         for version in _listed(s3, "list_object_versions", kind, own):
             s3.delete_object(Key=version["Key"], VersionId=version["VersionId"], **own)
@@ -99,9 +104,8 @@ def _remove_location(account: Account, entry: Entry) -> None:
     for location in _all(account, account.control.list_access_grants_locations, "AccessGrantsLocationsList", given):
         # AWS may write a scope with or without its slash or star.
         if location["LocationScope"].rstrip("/*") == entry["scope"].rstrip("/*"):
-            account.control.delete_access_grants_location(
-                AccountId=account.id, AccessGrantsLocationId=location["AccessGrantsLocationId"]
-            )
+            delete = account.control.delete_access_grants_location
+            _unless_gone(delete, AccountId=account.id, AccessGrantsLocationId=location["AccessGrantsLocationId"])
 
 
 def _remove_grants(account: Account, entry: Entry) -> None:
@@ -109,7 +113,8 @@ def _remove_grants(account: Account, entry: Entry) -> None:
     for grant in _all(account, account.control.list_access_grants, "AccessGrantsList", given):
         # Whatever the service lists: the instance may hold grants of others.
         if grant["GrantScope"].startswith(entry["scope"]):
-            account.control.delete_access_grant(AccountId=account.id, AccessGrantId=grant["AccessGrantId"])
+            delete = account.control.delete_access_grant
+            _unless_gone(delete, AccountId=account.id, AccessGrantId=grant["AccessGrantId"])
 
 
 def _all(account: Account, operation: Callable[..., Any], name: str, given: dict[str, str]) -> list[dict[str, Any]]:

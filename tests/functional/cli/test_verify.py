@@ -183,6 +183,21 @@ def test_a_location_is_removed_with_grants_that_were_not_listed_at_first(
     assert left(server) == NOTHING
 
 
+def test_a_list_that_shows_what_is_gone_is_no_obstacle(
+    server: AccessGrantsServer, invoke: Callable[..., Result]
+) -> None:
+    shown: list[Any] = []
+
+    def stale(result: dict[str, Any]) -> dict[str, Any]:
+        shown.extend(grant for grant in result["AccessGrantsList"] if grant not in shown)
+        return {"AccessGrantsList": shown}
+
+    server.tamper("ListAccessGrants", stale, times=None)
+    result = invoke(*RUN)
+    assert result.exit_code == 0, result.output
+    assert left(server) == NOTHING
+
+
 def test_it_refuses_where_an_instance_exists(
     server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
 ) -> None:
