@@ -50,8 +50,6 @@ def server(running_clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     with AccessGrantsServer(clock=running_clock) as server:
         for name, value in environment(server).items():
             monkeypatch.setenv(name, value)
-        # The command's own clients must not load the plugin, which would answer some checks itself.
-        monkeypatch.setenv("BOTOCORE_EXPERIMENTAL__PLUGINS", "access-grants=access_grants_provider")
         monkeypatch.setattr(waiter, "sleep", running_clock.forward)
         monkeypatch.setattr(waiter, "monotonic", lambda: running_clock.passed)
         monkeypatch.chdir(tmp_path)
@@ -113,7 +111,9 @@ def test_the_region_has_to_be_given(invoke: Callable[..., Result]) -> None:
 def test_the_local_service_answers_as_recorded_and_nothing_is_left(
     server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
 ) -> None:
-    result = invoke(*RUN, "--record", "verified.json", "--json")
+    # The command's clients must not load the plugin, which would answer some checks itself.
+    plugin = {"BOTOCORE_EXPERIMENTAL__PLUGINS": "access-grants=access_grants_provider"}
+    result = invoke(*RUN, "--record", "verified.json", "--json", **plugin)
     assert result.exit_code == 0, result.output
     assert left(server) == NOTHING
     assert [path.name for path in tmp_path.iterdir()] == ["verified.json"]
