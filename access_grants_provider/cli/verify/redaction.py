@@ -15,6 +15,7 @@ PATTERNS = (
     (re.compile(r"\bA[A-Z]{3}[A-Z0-9]{12,17}\b"), "KEY"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"(assumed-role/[^/ ]+/)[^ /]+"), r"\1SESSION"),
+    (re.compile(r"(:user/)[^ ]+"), r"\1USER"),
 )
 
 
