@@ -126,6 +126,7 @@ class AccessGrantsServer(LocalAccessGrants):
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ENDPOINT_URL_STS": self.url,
+            "AWS_ENDPOINT_URL_IAM": self.url,
             "S3_ACCESS_GRANTS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_S3_CONTROL": self.s3control_url,
             "AWS_EC2_METADATA_DISABLED": "true",
