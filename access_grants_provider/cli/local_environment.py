@@ -21,20 +21,10 @@ UNSET = (
     "AWS_SESSION_TOKEN",
     *CREDENTIAL_VARIABLES,
 )
-# These would hide the profiles of whoever tests, and their proxy from their other hosts.
-NOT_FOR_A_SHELL = {
-    "AWS_CONFIG_FILE",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "no_proxy",
-}
-ADDRESS = "127.0.0.1"
-S3_CONTROL = "account@localhost"
-# Python compares the whole authority of a URL with these, its user included.
-HERE = (ADDRESS, "localhost", S3_CONTROL)
+# These would hide the profiles of whoever tests.
+NOT_FOR_A_SHELL = {"AWS_CONFIG_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_SHARED_CREDENTIALS_FILE"}
+# Python compares the whole authority of a URL with these, its user included: S3 Control's has one.
+HERE = ("127.0.0.1", "localhost", "account@localhost")
 
 
 class LocalEnvironment(NamedTuple):
@@ -61,9 +51,6 @@ class LocalEnvironment(NamedTuple):
             "AWS_REGION": self.server.region,
             # The options of the user's profile may name another account.
             "S3_ACCESS_GRANTS_ACCOUNT_ID": self.server.account_id,
-            # SDKs write the account's number and a dot before the host. With a user in the URL they write it before
-            # the user's name, and still connect to the host.
-            "AWS_ENDPOINT_URL_S3_CONTROL": self.server.url.replace(ADDRESS, S3_CONTROL),
             **self.bypass,
         }
 

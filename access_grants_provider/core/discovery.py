@@ -175,7 +175,7 @@ class Discovery:
         if isinstance(owner, Denial):
             return _more_telling(denial, owner)
         if owner.account_id is None:
-            unknown = "whether another account has one was not to be found out: the caller may not call " + LOOK_UP
+            unknown = f"another account may have one, but the caller may not call {LOOK_UP} to find out"
             return denial._replace(reason=f"{denial.reason} ({unknown})") if denial.kind == "no instance" else denial
         if owner.account_id == self._state.account_id:
             return denial

@@ -60,7 +60,7 @@ ADVICE: dict[DenialKind, str] = {
     "no grant": "Ask the owner of the S3 Access Grants instance for a grant that covers it",
     "no instance": "Create an S3 Access Grants instance in the bucket's region, or set account_id to the account that "
     "has one",
-    "no bucket": "Check the name, and for which account and endpoint it is meant",
+    "no bucket": "Check the name, and that the client uses the right endpoint",
     "permission missing": "Allow s3:GetDataAccess on the S3 Access Grants instance in the caller's IAM policies",
     "two buckets": "Copy with credentials that can read the one bucket and write the other",
     "signed by hand": "Make the request with a method of the client, which tells what it touches",
