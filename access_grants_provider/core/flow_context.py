@@ -56,21 +56,15 @@ class PendingLog:
 class FlowContext(NamedTuple):
     """What a decision is made with.
 
-    ``supports_parameter`` tells whether botocore's GetDataAccess has a parameter. ``jitter`` returns a random time
-    between 0 and the given seconds. ``event_loop`` is the loop that the deciding task runs in, None for a thread:
-    nobody waits for a call of another loop, which may stand still for as long as it likes (while its thread waits for
-    ours, say). ``may_wait`` is False for a thread that is in the middle of another decision already: whatever it
-    interrupted may be what it would wait for.
+    ``jitter`` returns a random time between 0 and the given seconds. ``event_loop`` is the loop that the deciding task
+    runs in, None for a thread: nobody waits for a call of another loop, which may stand still for as long as it likes
+    (while its thread waits for ours, say). ``may_wait`` is False for a thread that is in the middle of another decision
+    already: whatever it interrupted may be what it would wait for.
     """
 
     config: AccessGrantsConfig
     clock: Clock
-    supports_parameter: Callable[[str], bool]
     jitter: Callable[[float], float]
     log: PendingLog
     event_loop: object = None
     may_wait: bool = True
-
-    def supports_shared_instances(self) -> bool:
-        """Tell whether one call can search the instances shared with the caller too."""
-        return self.supports_parameter("InstanceScope")

@@ -33,8 +33,7 @@ Vended = Generator[Step, Any, StoredCredentials | Denial]
 
 def searches_shared_instances(account_id: str, state: CallerState, context: FlowContext) -> bool:
     """Tell whether to search the instances shared with the caller too (``InstanceScope=ALL``), sparing a look-up."""
-    own = context.config.account_id is None and account_id == state.account_id
-    return own and context.supports_shared_instances()
+    return context.config.account_id is None and account_id == state.account_id
 
 
 def get_data_access(

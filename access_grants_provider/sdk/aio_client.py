@@ -76,7 +76,7 @@ class AioClientHook(ClientHook):
         if self._sign_warm(context, signing, caller) or self._is_vended(signing, caller):
             return
         backend = running_backend()
-        flow = await self._flow(signing.settings, backend)
+        flow = self._flow(signing.settings, backend)
         resolution = await self._run(
             self._sign_cold(context, signing, caller, flow), caller, flow, signing.settings, backend
         )
@@ -92,7 +92,7 @@ class AioClientHook(ClientHook):
 
         async def recover(attempt: Any, response: Any) -> int | None:
             settings, backend = attempt.signing.settings, running_backend()
-            flow = await self._flow(settings, backend)
+            flow = self._flow(settings, backend)
             steps = self._recover(attempt, response, request_dict, flow)
             return await self._run(steps, attempt.caller, flow, settings, backend)
 
@@ -107,7 +107,7 @@ class AioClientHook(ClientHook):
         if folder is None:
             return None
         caller, backend = await self._caller_of(self.request_signer, settings), running_backend()
-        flow = await self._flow(settings, backend)
+        flow = self._flow(settings, backend)
         steps = self._answer_ahead(params["url"], model.name, folder, context, caller, flow)
         return await self._run(steps, caller, flow, settings, backend)
 
@@ -120,7 +120,7 @@ class AioClientHook(ClientHook):
         if folder is None:
             return
         caller, backend = await self._caller_of(self.request_signer, settings), running_backend()
-        flow = await self._flow(settings, backend)
+        flow = self._flow(settings, backend)
         steps = self._replace_refusal(http_response, parsed, model.name, folder, context, caller, flow)
         await self._run(steps, caller, flow, settings, backend)
 
@@ -152,13 +152,10 @@ class AioClientHook(ClientHook):
     async def _answer(self, query: Any) -> Any:
         backend = running_backend()
         caller = await self._caller_of(self.request_signer, query.settings)
-        flow = await self._flow(query.settings, backend)
+        flow = self._flow(query.settings, backend)
         return await self._run(query.steps(caller, flow), caller, flow, query.settings, backend)
 
-    async def _flow(self, settings: Settings, backend: Backend) -> FlowContext:
-        clients = self.runtime.clients
-        if not clients.has_read_model:
-            await backend.in_thread(clients.read_model)
+    def _flow(self, settings: Settings, backend: Backend) -> FlowContext:
         return self.runtime.flow_context(settings, event_loop=backend.loop)
 
     async def _caller_of(self, signer: Any, settings: Settings) -> Caller:

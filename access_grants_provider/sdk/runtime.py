@@ -35,9 +35,6 @@ logger = logging.getLogger(DECISIONS_LOGGER)
 
 Observer = Callable[[ControlCall, ApiCall, float, Exception | None], object]
 
-# botocore's models of GetDataAccess have it since then.
-AUDIT_CONTEXT_SINCE = "1.42.80"
-
 
 class Settings(NamedTuple):
     """One set of options, and what is remembered under it. ``disk`` is None unless ``cache="disk"``."""
@@ -83,8 +80,7 @@ class Runtime:
 
     def flow_context(self, settings: Settings, event_loop: object = None, may_wait: bool = True) -> FlowContext:
         """Return what one decision is made with."""
-        supports = self.clients.supports_parameter
-        return FlowContext(settings.config, self.clock, supports, self.jitter, PendingLog(), event_loop, may_wait)
+        return FlowContext(settings.config, self.clock, self.jitter, PendingLog(), event_loop, may_wait)
 
     def is_vended_session(self, access_key: str) -> bool:
         """Tell whether another process of this user has handed out this session's credentials as a grant's."""
@@ -126,11 +122,6 @@ class Runtime:
                 self.observer(call, api_call, time.monotonic() - started, failed)
 
     def _settings(self, config: AccessGrantsConfig) -> Settings:
-        if config.audit_context is not None and not self.clients.supports_parameter("AuditContext"):
-            raise ConfigurationError(
-                "audit_context is set, and the GetDataAccess of the installed botocore does not have it",
-                hint=f"Upgrade botocore to {AUDIT_CONTEXT_SINCE} or later, or leave audit_context out",
-            )
         return Settings(config, self._states(config), self._disk(config))
 
     def _states(self, config: AccessGrantsConfig) -> CallerStates:

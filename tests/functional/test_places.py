@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from access_grants_provider.exceptions import ConfigurationError
-from access_grants_provider.sdk.internal_clients import InternalClients
-
-KNOWS = InternalClients(None).supports_parameter
-
 
 def client(grants, register, identity, **options):
     session = grants.session(identity)
@@ -149,13 +144,9 @@ def test_the_duration_is_passed_on(grants, register, alice):
     assert int(vend["DurationSeconds"]) == 900
 
 
-def test_the_audit_context_is_passed_on_or_refused_by_name_where_botocore_is_too_old(grants, register, alice):
+def test_the_audit_context_is_passed_on(grants, register, alice):
     grants.grant(alice, "s3://data/*", "READ")
-    if KNOWS("AuditContext"):
-        provider, _ = client(grants, register, alice, audit_context="nightly job")
-        provider.explain("get_object", Bucket="data", Key="x")
-        (vend,) = [one.parameters for one in grants.requests if one.operation == "GetDataAccess"]
-        assert vend["AuditContext"] == "nightly job"
-    else:
-        with pytest.raises(ConfigurationError, match=r"audit_context is set, and .*Upgrade botocore to 1\.42\.80"):
-            client(grants, register, alice, audit_context="nightly job")
+    provider, _ = client(grants, register, alice, audit_context="nightly job")
+    provider.explain("get_object", Bucket="data", Key="x")
+    (vend,) = [one.parameters for one in grants.requests if one.operation == "GetDataAccess"]
+    assert vend["AuditContext"] == "nightly job"

@@ -1,7 +1,6 @@
 """What a fresh provider would be granted is granted whatever was asked for before, under both readings of the look-up.
 
-Nobody outside AWS knows whether GetAccessGrantsInstanceForPrefix answers by the bucket's account, or by locations. A
-botocore that lacks InstanceScope makes more of these look-ups; ``searches_shared`` False stands for such a one.
+Nobody outside AWS knows whether GetAccessGrantsInstanceForPrefix answers by the bucket's account, or by locations.
 """
 
 from __future__ import annotations
@@ -22,25 +21,18 @@ def lookup(request, grants):
     grants.find_instance_by = request.param
 
 
-@pytest.fixture(params=[True, False], ids=["one call", "instance by instance"])
-def searches_shared(request):
-    return request.param
-
-
 @pytest.fixture
 def alice(grants):
     return grants.identity("alice")
 
 
 @pytest.fixture
-def client(grants, register, alice, searches_shared):
+def client(grants, register, alice):
     """Return an S3 client of alice; ``client(fallback=…)``."""
 
     def covered(**options):
         session = grants.session(alice)
-        provider = register(session, **options)
-        if not searches_shared:
-            provider.runtime.clients.supports_parameter = lambda _name: False
+        register(session, **options)
         return session.client("s3")
 
     return covered

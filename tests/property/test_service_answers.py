@@ -75,7 +75,7 @@ CLOCK = Clock(lambda: NOW, lambda: 1_000.0)
 
 def context(privilege: Any = "Default") -> FlowContext:
     config = AccessGrantsConfig(account_id=ACCOUNT, privilege=privilege)
-    return FlowContext(config, CLOCK, lambda _: False, lambda _: 0.0, PendingLog())
+    return FlowContext(config, CLOCK, lambda _: 0.0, PendingLog())
 
 
 def state() -> CallerState:

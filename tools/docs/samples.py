@@ -31,8 +31,6 @@ print(s3.get_object(Bucket="sales", Key="emea/q3.csv")["Body"].read().decode())
 """
 # What differs from run to run, or from machine to machine, and what stands for it.
 EXAMPLES = (
-    # botocore 1.43.127 and later alone.
-    (re.compile(r"(GetDataAccess in .*, of account \d{12}), or an\s+instance shared with it"), r"\1"),
     # doctor's lines on the libraries that happen to be installed.
     (re.compile(r"^note +\S.* signs S3 requests itself\..*\n(?: {20}.*\n)*", re.MULTILINE), ""),
     (re.compile(r"\b(AKIA|ASIA)…\w{4}"), r"\1…1234"),

@@ -54,20 +54,18 @@ def state(clock: Clock) -> CallerState:
 def make_context(clock: Clock) -> Callable[..., FlowContext]:
     """Contexts with these options; without ``account_id`` the instance has to be found.
 
-    ``shared``: botocore knows ``InstanceScope``. ``jitter`` gives the longest pause, unless told otherwise.
+    ``jitter`` gives the longest pause, unless told otherwise.
     """
 
     def context(
         *,
-        shared: bool = False,
         event_loop: object = None,
         may_wait: bool = True,
         jitter: Callable[[float], float] = float,
         **options: Any,
     ) -> FlowContext:
-        parameters = {"AuditContext", *(["InstanceScope"] if shared else [])}
         config = AccessGrantsConfig(**options)
-        return FlowContext(config, clock.both, parameters.__contains__, jitter, PendingLog(), event_loop, may_wait)
+        return FlowContext(config, clock.both, jitter, PendingLog(), event_loop, may_wait)
 
     return context
 

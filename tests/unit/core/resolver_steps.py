@@ -61,17 +61,23 @@ def wanted(
 
 
 def data_access(
-    request: GrantRequest, account: str = OWNER, region: str = HERE, shared: bool = False, seconds: int | None = None
+    request: GrantRequest,
+    account: str = OWNER,
+    region: str = HERE,
+    shared: bool | None = None,
+    seconds: int | None = None,
 ) -> GetDataAccess:
-    return GetDataAccess(account, region, request.permission, request.target, shared, seconds)
+    """``shared``: whether shared instances are searched too; unless told, where the caller's own account is asked."""
+    searched = account == CALLER if shared is None else shared
+    return GetDataAccess(account, region, request.permission, request.target, searched, seconds)
 
 
 def instance_for(request: GrantRequest, region: str = HERE) -> FindInstance:
     return FindInstance(CALLER, region, request.target)
 
 
-def list_of(account: str = OWNER, region: str = HERE, shared: bool = False) -> ListGrants:
-    return ListGrants(account, region, "sales", shared)
+def list_of(account: str = OWNER, region: str = HERE) -> ListGrants:
+    return ListGrants(account, region, "sales", account == CALLER)
 
 
 REQUEST = wanted()

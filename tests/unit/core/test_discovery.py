@@ -63,13 +63,12 @@ def test_the_account_of_the_options_spares_every_look_up(
     assert (resolution.stored.account_id, resolution.stored.region) == (OWNER, HERE)
 
 
-@pytest.mark.parametrize("shared", [True, False])
 def test_the_account_of_the_options_is_the_only_one_called(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play, shared: bool
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
 ) -> None:
     state.account_id = OWNER
     resolution = play(
-        decide(state, REQUEST, make_context(account_id=OWNER, shared=shared)),
+        decide(state, REQUEST, make_context(account_id=OWNER)),
         (VEND, no_grant()),
         (REGION, HERE),
         (LIST, NOTHING_LISTED),
@@ -115,13 +114,13 @@ def test_after_a_no_the_region_is_looked_up_and_then_the_owner(
     play(decide(state, OTHER, context), (data_access(OTHER), reply("s3://sales/apac/*")))
 
 
-def test_where_the_model_knows_it_the_instances_shared_with_the_caller_are_searched_at_once(
+def test_the_instances_shared_with_the_caller_are_searched_at_once(
     state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
 ) -> None:
     resolution = play(
-        decide(state, REQUEST, make_context(shared=True)),
+        decide(state, REQUEST, make_context()),
         (WHO, CALLER),
-        (data_access(REQUEST, CALLER, shared=True), reply(instance_arn=ARN)),
+        (data_access(REQUEST, CALLER), reply(instance_arn=ARN)),
     )
     assert resolution.stored.account_id == OWNER
 
@@ -130,9 +129,9 @@ def test_an_instance_shared_by_its_policy_alone_is_found_after_a_no(
     state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
 ) -> None:
     resolution = play(
-        decide(state, REQUEST, make_context(shared=True)),
+        decide(state, REQUEST, make_context()),
         (WHO, CALLER),
-        (data_access(REQUEST, CALLER, shared=True), no_instance()),
+        (data_access(REQUEST, CALLER), no_instance()),
         (REGION, HERE),
         (WHERE, ARN),
         (VEND, reply()),
@@ -173,17 +172,17 @@ def test_a_missing_instance_is_asked_for_no_list(
 def test_an_own_instance_that_is_responsible_is_not_called_twice(
     state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
 ) -> None:
-    context, other = make_context(shared=True), wanted("apac/x", "WRITE")
+    context, other = make_context(), wanted("apac/x", "WRITE")
     resolution = play(
         decide(state, REQUEST, context),
         (WHO, CALLER),
-        (data_access(REQUEST, CALLER, shared=True), no_grant()),
+        (data_access(REQUEST, CALLER), no_grant()),
         (REGION, HERE),
         (WHERE, OWN_ARN),
-        (list_of(CALLER, shared=True), GrantPage([("WRITE", "s3://sales/apac/*")], None)),  # type: ignore[list-item]
+        (list_of(CALLER), GrantPage([("WRITE", "s3://sales/apac/*")], None)),  # type: ignore[list-item]
     )
     assert resolution.denial.kind == "no grant"
-    play(decide(state, other, context), (data_access(other, CALLER, shared=True), no_grant()))
+    play(decide(state, other, context), (data_access(other, CALLER), no_grant()))
 
 
 # The look-up of the owner, whichever way AWS reads its question.

@@ -60,22 +60,19 @@ def test_the_answer_names_the_instance_where_several_were_searched(
     state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
 ) -> None:
     state.account_id = CALLER
-    context = make_context(shared=True)
-    stored = play(
-        vend(state, context, account=CALLER), (data_access(REQUEST, CALLER, shared=True), reply(instance_arn=ARN))
-    )
+    context = make_context()
+    stored = play(vend(state, context, account=CALLER), (data_access(REQUEST, CALLER), reply(instance_arn=ARN)))
     assert stored.account_id == OWNER
 
 
 @pytest.mark.parametrize(
-    ("own", "configured", "knows", "searches"),
-    [(True, None, True, True), (False, None, True, False), (True, None, False, False), (True, CALLER, True, False)],
+    ("own", "configured", "searches"), [(True, None, True), (False, None, False), (True, CALLER, False)]
 )
 def test_instances_shared_with_the_caller_are_searched_from_its_own_account(
-    state: CallerState, make_context: MakeContext, own: bool, configured: str | None, knows: bool, searches: bool
+    state: CallerState, make_context: MakeContext, own: bool, configured: str | None, searches: bool
 ) -> None:
     state.account_id = CALLER if own else None
-    context = make_context(account_id=configured, shared=knows)
+    context = make_context(account_id=configured)
     assert searches_shared_instances(CALLER, state, context) is searches
 
 

@@ -292,30 +292,6 @@ def test_a_shape_shows_no_password_of_a_proxy(session: Any) -> None:
     assert shape.digest() != PLAIN.digest()
 
 
-# What botocore's model has.
-
-
-def test_the_model_tells_which_parameters_there_are() -> None:
-    clients = InternalClients(None)
-    assert not clients.has_read_model
-    assert clients.supports_parameter("Target")
-    assert not clients.supports_parameter("Telepathy")
-    assert clients.has_read_model
-
-
-def test_a_loader_that_has_read_the_model_is_used_again(session: Any) -> None:
-    class Loader:
-        def load_service_model(self, service: str, kind: str) -> Any:
-            assert (service, kind) == ("s3control", "service-2")
-            return {"operations": {"GetDataAccess": {"name": "GetDataAccess", "input": {"shape": "In"}, "http": {}}},
-                    "shapes": {"In": {"type": "structure", "members": {"Telepathy": {"shape": "In"}}}},
-                    "metadata": {}}  # fmt: skip
-
-    clients = InternalClients(None)
-    clients.loader = Loader()
-    assert clients.supports_parameter("Telepathy")
-
-
 # What no log shows.
 
 
