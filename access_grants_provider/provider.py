@@ -74,7 +74,6 @@ class AccessGrantsProvider:
             if hook.give_back is not None:
                 hook.give_back(hook)
             hook.detach()
-        self.runtime.clients.close()
         self.runtime.start_over()
 
     def explain(self, operation: str, **params: Any) -> Decision:

@@ -151,7 +151,8 @@ class CallerState:
     """What is remembered for one caller.
 
     ``masked_key`` names the caller in messages: the ends of the access key id. ``described`` says too where the
-    credentials come from: ``"AKIA…MPLE, from the environment"``.
+    credentials come from: ``"AKIA…MPLE, from the environment"``. ``account_is_guessed``: nobody has told this caller's
+    ``account_id``, but STS is known to have told it of the same access key id.
     """
 
     __slots__ = (
@@ -160,6 +161,7 @@ class CallerState:
         "_buckets",
         "_rechecks",
         "account_id",
+        "account_is_guessed",
         "calls",
         "credentials",
         "denials",
@@ -175,6 +177,7 @@ class CallerState:
         self.masked_key = masked_key
         self.described = f"{masked_key}, {source}" if source else masked_key
         self.account_id: str | None = None
+        self.account_is_guessed = False
         self.credentials = CredentialCache(max_credentials, clock)
         self.denials = DenialCache(max_denials)
         self.calls = SingleFlight()

@@ -2,7 +2,8 @@
 
 The order of the calls for one request, each left out where its answer is known:
 
-1. STS GetCallerIdentity, for the caller's account;
+1. STS GetCallerIdentity, for the caller's account (where STS has told it of the same access key id before: only after
+   a "no");
 2. GetDataAccess of the bucket owner's instance if that is known, else of the caller's own (with ``InstanceScope=ALL``,
    where botocore has it, of those shared with the caller too);
 3. after a "no": HeadBucket, for the bucket's region, and 2. again if it is another;
@@ -115,6 +116,8 @@ class Discovery:
         """Return credentials, or the denial of all who could give them. Nothing of it is kept here."""
         region = self._bucket.region or self._request.region
         found = yield from self._ask_known(region)
+        if isinstance(found, Denial) and self._state.account_is_guessed:
+            found = yield from self._ask_confirmed(region, found)
         if isinstance(found, Denial) and self._now() >= self._bucket.region_until:
             actual = yield from self.bucket_region(region)
             if actual == NO_BUCKET:
@@ -153,6 +156,13 @@ class Discovery:
             found = _more_telling(found, later) if isinstance(later, Denial) else later
         return found
 
+    def _ask_confirmed(self, region: str, denial: Denial) -> Vended:
+        """Before a "no" of a guessed account counts, have STS tell the account, and ask again if it is another."""
+        guessed = self._state.account_id
+        if (yield from self.confirmed_account(region)) == guessed:
+            return denial
+        return (yield from self._ask_known(region))
+
     def _ask(self, account_id: str, region: str) -> Vended:
         """Ask one instance, unless it is known what it would say."""
         request = self._request
@@ -181,6 +191,12 @@ class Discovery:
             return denial
         found = yield from self._ask(owner.account_id, region)
         return _more_telling(denial, found) if isinstance(found, Denial) else found
+
+    def confirmed_account(self, region: str) -> Generator[Step, Any, str]:
+        """Return the caller's account, and have STS tell it if it was only guessed."""
+        if self._state.account_is_guessed:
+            self._state.account_id, self._state.account_is_guessed = None, False
+        return (yield from self.caller_account(region))
 
     def caller_account(self, region: str) -> Generator[Step, Any, str]:
         """Return the caller's account; however many buckets are cold at once, STS is asked once."""

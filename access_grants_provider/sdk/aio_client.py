@@ -215,7 +215,7 @@ class AioClientHook(ClientHook):
                 response = await backend.within(step.seconds, _response_of(client, api_call))
             except ClientError as error:
                 return reply_of_error(step.call, error)
-            return self._read(step.call, response)
+            return self._read(step.call, response, caller)
 
     async def _client(self, call: ApiCall, flow: FlowContext, backend: Backend) -> Any:
         """Return the client for a call, made on the first need."""

@@ -10,6 +10,7 @@ from botocore.credentials import RefreshableCredentials
 
 from ..core.caller_state import CallerState, CallerStates, FrozenCredentials
 from ..core.get_data_access import is_account
+from .known_accounts import known_accounts
 from .unpicklable_credentials import UnpicklableCredentials
 
 __all__ = ["Caller", "CallerTracker", "HandedOutKeys", "handed_out"]
@@ -79,13 +80,19 @@ class Caller:
         self.state: CallerState = states.get_or_create(self.digest, masked_key(frozen.access_key), source)
         # From the environment it may be anything; STS is asked where it is no account.
         account_id = getattr(frozen, "account_id", None)
-        if self.state.account_id is None and is_account(account_id):
-            self.state.account_id = account_id
+        if self.state.account_id is None:
+            told = is_account(account_id)
+            self.state.account_id = account_id if told else known_accounts.get(frozen.access_key)
+            self.state.account_is_guessed = not told and self.state.account_id is not None
         self.credentials = UnpicklableCredentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def matches(self, frozen: FrozenCredentials, states: CallerStates) -> bool:
         """Tell whether these are the very credentials, and remembered in ``states``."""
         return self._frozen == frozen and self.states is states
+
+    def learn(self, account_id: str) -> None:
+        """Remember the account that STS has told, for other sessions of this process."""
+        known_accounts.add(self._frozen.access_key, account_id)
 
     def in_every_process(self, digest: Callable[[str, str, str | None], bytes]) -> bytes:
         """Return a digest of the credentials that other processes compute too; ``digest`` leads back to nothing."""

@@ -19,7 +19,8 @@ from botocore.client import BaseClient
 from ..core.caller_state import HeldGrant
 from ..core.credential_cache import StoredCredentials
 from ..core.flow_context import FlowContext
-from ..core.io_requests import ControlCall, GetDataAccess, GrantRequest, Step
+from ..core.get_data_access import is_account
+from ..core.io_requests import CallerAccount, ControlCall, GetDataAccess, GrantRequest, Step
 from ..core.operations import OPERATIONS, RequiredAccess, required_access, required_access_of_post
 from ..core.probes import PROBES, implied, implying_grant, probed_folder
 from ..core.resolver import Resolution, Resolver, refused
@@ -502,9 +503,11 @@ class ClientHook:
             runtime.report(settings, operation, access, region, implied(grant, folder))
         return grant
 
-    def _read(self, call: ControlCall, response: Mapping[str, Any] | str) -> Any:
+    def _read(self, call: ControlCall, response: Mapping[str, Any] | str, caller: Caller) -> Any:
         """Read the response of a control call."""
         reply = reply_of(call, response)
+        if isinstance(call, CallerAccount) and is_account(reply):
+            caller.learn(reply)
         if isinstance(call, GetDataAccess):
             self.runtime.counters.add["vended"]()
         return reply

@@ -1,4 +1,8 @@
-"""The botocore clients that make the control calls: made on the first need, shared by all callers, told of none."""
+"""The botocore clients that make the control calls: made on the first need, shared by all callers, told of none.
+
+Those of a process are shared by all its providers: a back end that registers a session for each of its users would
+otherwise make two clients, and two TLS connections, for each.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,15 @@ from .api_calls import NOBODY, hook_internal_client, read_timestamp
 from .legacy_signer import honour_request_credentials
 from .service_models import ModelLoader
 
-__all__ = ["ClientShape", "InternalClients", "prepare_session", "profile_place", "profile_settings", "time_limit"]
+__all__ = [
+    "ClientShape",
+    "InternalClients",
+    "internal_clients",
+    "prepare_session",
+    "profile_place",
+    "profile_settings",
+    "time_limit",
+]
 
 # By botocore's service id, as events have it, the operations that are called; "*" is for all of a service.
 EVENTS = {
@@ -50,6 +62,11 @@ SHARED_OPTIONS = (
 )
 # Three a region of each way in which S3 clients are configured, and more only where calls run out of time.
 MAX_CLIENTS = 64
+# What botocore reads from the environment as it makes a client, by the beginning or the end of the name, but for the
+# caller: the clients are told of none.
+READ_FROM_ENVIRONMENT = ("AWS_", "REQUESTS_CA_BUNDLE")
+PROXY = "_PROXY"
+CALLER_IN_ENVIRONMENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 # How long a client that is being made by another thread is waited for; making one takes 5 to 30 ms.
 WAIT_SECONDS = 2.0
 # A client's time-outs are fixed. So there is one for the whole time of a decision, and, for what is left of it, others
@@ -175,8 +192,19 @@ class ClientShape(NamedTuple):
         return None
 
 
+def environment_digest() -> bytes:
+    """Return what stands for all that botocore reads from the environment as it makes a client."""
+    read = [
+        (name, value)
+        for name, value in os.environ.items()
+        if name.startswith(READ_FROM_ENVIRONMENT) or name.upper().endswith(PROXY)
+        if name not in CALLER_IN_ENVIRONMENT
+    ]
+    return hashlib.sha256(repr(sorted(read)).encode()).digest()
+
+
 class InternalClients:
-    """Clients of S3 Control, STS and S3 by region, shape and time-out.
+    """Clients of S3 Control, STS and S3 by region, shape, time-out and environment.
 
     Each comes from a session of its own, so no handler of the user's session sees its requests, ours least of all, and
     no two threads make clients from one session. botocore's ``create_nested_client`` loads no plugin into it. A forked
@@ -200,7 +228,7 @@ class InternalClients:
         """
         if self._process != os.getpid():
             self._process, self._clients = os.getpid(), OrderedDict()
-        key = (service, region, endpoint_url, shape.digest(), seconds)
+        key = (service, region, endpoint_url, shape.digest(), seconds, environment_digest())
         client = self._clients.get(key)
         if client is not None:
             # Another thread may drop it meanwhile.
@@ -219,12 +247,6 @@ class InternalClients:
                         self._clients.popitem(last=False)
                 client = self._clients.setdefault(key, self._make(service, region, shape, endpoint_url, seconds))
         return client
-
-    def close(self) -> None:
-        """Close the connections. A later call opens new ones."""
-        clients, self._clients = self._clients, OrderedDict()
-        for client in list(clients.values()):
-            client.close()
 
     def _make(
         self, service: str, region: str, shape: ClientShape, endpoint_url: str | None, seconds: float
@@ -246,6 +268,15 @@ class InternalClients:
         session = Session(profile=self._profile, include_builtin_handlers=False)
         _register_handlers(session)
         return prepare_session(session, self.loader)
+
+
+# By the profile that the settings are read from.
+_by_profile: dict[str | None, InternalClients] = {}
+
+
+def internal_clients(profile: str | None) -> InternalClients:
+    """Return the clients of this process that are configured by a profile."""
+    return _by_profile.get(profile) or _by_profile.setdefault(profile, InternalClients(profile))
 
 
 def _register_handlers(session: Session) -> None:

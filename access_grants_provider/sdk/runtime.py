@@ -23,7 +23,7 @@ from ..core.resolver import Resolution, decision_of
 from ..exceptions import ConfigurationError
 from .api_calls import ApiCall
 from .counters import Counters
-from .internal_clients import InternalClients
+from .internal_clients import internal_clients
 from .notices import Notices
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Runtime:
         self.observer: Observer | None = None
         self.counters = Counters()
         self.notices = Notices()
-        self.clients = InternalClients(profile)
+        self.clients = internal_clients(profile)
         self.settings = self._settings(config)
 
     def configure(self, config: AccessGrantsConfig) -> None:

@@ -142,7 +142,7 @@ STS: dict[str, Any] = {
     "shapes": {
         "Text": {"type": "string"},
         "GetCallerIdentityRequest": _structure({}),
-        "GetCallerIdentityResponse": _structure({"Account": TEXT}),
+        "GetCallerIdentityResponse": _structure({"Account": TEXT, "Arn": TEXT}),
     },
 }
 

@@ -206,4 +206,4 @@ class SyncClientHook(ClientHook):
                 response = response_of(client, api_call)
             except ClientError as error:
                 return reply_of_error(step.call, error)
-            return self._read(step.call, response)
+            return self._read(step.call, response, caller)

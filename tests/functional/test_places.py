@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from access_grants_provider.sdk.known_accounts import known_accounts
+
+OTHER = "999999999999"
+
 
 def client(grants, register, identity, **options):
     session = grants.session(identity)
@@ -74,6 +78,37 @@ def test_a_bucket_in_its_own_region_is_never_headed(grants, register, alice, con
     provider, _ = client(grants, register, alice)
     provider.explain("get_object", Bucket="data", Key="x")
     assert "HeadBucket" not in control()
+
+
+def test_another_session_with_the_same_key_does_not_ask_for_its_account(grants, register, alice, control):
+    grants.grant(alice, "s3://data/*", "READ")
+    grants.put("s3://data/x", b"1")
+    _, first = client(grants, register, alice)
+    first.get_object(Bucket="data", Key="x")
+    assert control() == ["GetCallerIdentity", "GetDataAccess"]
+    _, other = client(grants, register, alice)
+    other.get_object(Bucket="data", Key="x")
+    assert control() == ["GetDataAccess"]
+
+
+def test_an_account_that_another_service_told_of_the_same_key_denies_nothing(grants, register, alice, control):
+    grants.grant(alice, "s3://data/in/*", "READ")
+    known_accounts.add(alice.access_key_id, OTHER)
+    provider, _ = client(grants, register, alice)
+    decision = provider.explain("get_object", Bucket="data", Key="in/x")
+    assert (decision.outcome, decision.account_id) == ("granted", grants.account_id)
+    assert provider.explain("get_object", Bucket="data", Key="out/x").outcome == "fallback"
+    assert control().count("GetCallerIdentity") == 1
+
+
+def test_before_a_no_of_a_known_account_sts_is_asked_once(grants, register, alice, control):
+    grants.grant(alice, "s3://data/in/*", "READ")
+    known_accounts.add(alice.access_key_id, grants.account_id)
+    provider, _ = client(grants, register, alice)
+    assert provider.explain("get_object", Bucket="data", Key="out/x").outcome == "fallback"
+    assert control().count("GetCallerIdentity") == 1
+    assert provider.explain("get_object", Bucket="data", Key="out/y").outcome == "fallback"
+    assert control() == []
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import itertools
 import logging
@@ -11,10 +10,8 @@ import sys
 from typing import Any
 
 import boto3
-import botocore
 import pytest
 from botocore.exceptions import ClientError
-from botocore.loaders import Loader
 
 import access_grants_provider
 from access_grants_provider.exceptions import AccessDenied, AccessGrantsError, ConfigurationError
@@ -236,24 +233,6 @@ def test_right_names_are_no_reason_for_a_warning(grants, alice, register, monkey
 
 
 # Options that cannot work
-
-
-def test_audit_context_with_a_botocore_that_lacks_it_is_refused_by_register_with_the_version_that_has_it(
-    grants, alice, register, monkeypatch
-):
-    load_service_model = Loader.load_service_model
-
-    def older(loader: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
-        model = load_service_model(loader, service_name, type_name, api_version)
-        if (service_name, type_name) == ("s3control", "service-2"):
-            model = copy.deepcopy(model)
-            model["shapes"]["GetDataAccessRequest"]["members"].pop("AuditContext", None)
-        return model
-
-    monkeypatch.setattr(Loader, "load_service_model", older)
-    monkeypatch.setattr(botocore, "__version__", "1.42.79")
-    with pytest.raises(ConfigurationError, match=r"audit_context.*1\.42\.80"):
-        register(grants.session(alice), audit_context="nightly job")
 
 
 async def asynchronous(decision: object) -> None:

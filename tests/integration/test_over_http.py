@@ -19,6 +19,7 @@ from botocore.config import Config
 
 import access_grants_provider
 from access_grants_provider.core import control_calls
+from access_grants_provider.sdk.internal_clients import InternalClients
 
 pytestmark = pytest.mark.alice("READWRITE s3://data/in/*")
 
@@ -239,6 +240,8 @@ def test_the_clients_settings_reach_the_internal_clients(server, alice, register
         ),
     )
     provider = register(s3, endpoint_url=server.url, timeout_seconds=7)
+    # Of its own, which no other test has used.
+    provider.runtime.clients = InternalClients(None)
     provider.explain("get_object", Bucket="data", Key="in/x")
     made = {client.meta.service_model.service_name: client for client in provider.runtime.clients._clients.values()}
     assert set(made) >= {"s3control", "sts"}

@@ -125,6 +125,33 @@ def test_the_instances_shared_with_the_caller_are_searched_at_once(
     assert resolution.stored.account_id == OWNER
 
 
+def test_a_guessed_account_that_grants_needs_no_sts(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
+) -> None:
+    state.account_id, state.account_is_guessed = CALLER, True
+    assert play(decide(state, REQUEST, make_context()), (OWN, reply())).outcome == "granted"
+
+
+def test_a_wrong_guess_of_the_account_is_found_out_before_its_no_counts(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
+) -> None:
+    wrong = "999999999999"
+    state.account_id, state.account_is_guessed = wrong, True
+    asked = data_access(REQUEST, wrong, shared=True)
+    resolution = play(decide(state, REQUEST, make_context()), (asked, no_instance()), (WHO, CALLER), (OWN, reply()))
+    assert (resolution.outcome, state.account_id) == ("granted", CALLER)
+
+
+def test_a_right_guess_of_the_account_is_confirmed_once_before_a_no(
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, play: Play
+) -> None:
+    state.account_id, state.account_is_guessed = CALLER, True
+    context = make_context()
+    steps = [(OWN, no_instance()), (WHO, CALLER), (REGION, HERE), (WHERE, no_instance())]
+    assert play(decide(state, REQUEST, context), *steps).outcome == "fallback"
+    assert not state.account_is_guessed
+
+
 def test_an_instance_shared_by_its_policy_alone_is_found_after_a_no(
     state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
 ) -> None:

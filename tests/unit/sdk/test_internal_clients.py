@@ -21,6 +21,7 @@ from access_grants_provider.sdk.internal_clients import (
     MAX_CLIENTS,
     ClientShape,
     InternalClients,
+    internal_clients,
     prepare_session,
     profile_settings,
     time_limit,
@@ -129,11 +130,30 @@ def test_the_client_used_longest_ago_goes_first(clients: Counted) -> None:
         assert get(clients) is used
 
 
-def test_closed_clients_are_made_anew(clients: Counted) -> None:
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_STS", "AWS_CA_BUNDLE", "HTTPS_PROXY", "no_proxy"])
+def test_what_botocore_reads_from_the_environment_makes_another_client(
+    clients: Counted, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "")
     first = get(clients)
-    clients.close()
-    assert first.closed
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert get(clients) is not first
+    monkeypatch.setenv(name, "")
+    assert get(clients) is first
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PAGER"])
+def test_the_caller_in_the_environment_makes_no_other_client(
+    clients: Counted, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    first = get(clients)
+    monkeypatch.setenv(name, "other")
+    assert get(clients) is first
+
+
+def test_the_providers_of_a_process_share_them() -> None:
+    assert internal_clients("work") is internal_clients("work")
+    assert internal_clients("work") is not internal_clients(None)
 
 
 # Made by several threads, in a signal handler, and after a fork: no lock, and no wait without a bound.
