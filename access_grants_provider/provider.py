@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from .core.config import AccessGrantsConfig
 from .core.results import CallerGrant, Decision, Stats, VendedCredentials
-from .core.scopes import Permission, permission_of, target_of
+from .core.scopes import Permission, Target, permission_of, target_of, targets_of
 from .exceptions import ConfigurationError
 from .sdk.client_hook import ClientHook
 from .sdk.runtime import Observer, Runtime
@@ -17,6 +17,7 @@ from .sdk.runtime import Observer, Runtime
 __all__ = ["AccessGrantsProvider"]
 
 ASYNCHRONOUS = "The session or client is asynchronous"
+NO_PREFETCH = "prefetch does nothing for asynchronous clients; await credentials_async() there"
 AWAIT = "Await explain_async() or credentials_async(). For grants() take a session of boto3 or botocore"
 
 
@@ -31,6 +32,8 @@ class AccessGrantsProvider:
         self._asynchronous = False
         self._own_client: object = None
         self._undo: list[Callable[[], object]] = []
+        # What is to be prefetched once there is a client.
+        self._waiting: list[tuple[Permission, Target]] = []
 
     @property
     def config(self) -> AccessGrantsConfig:
@@ -51,6 +54,15 @@ class AccessGrantsProvider:
     def observer(self, observer: Observer | None) -> None:
         self.runtime.observer = observer
 
+    def configure(self, config: AccessGrantsConfig) -> None:
+        """Go on with other options; what was remembered under the old ones is forgotten."""
+        self.runtime.configure(config)
+        self.prefetch_as_configured()
+
+    def prefetch_as_configured(self) -> None:
+        """Vend what the option ``prefetch`` names, in the background."""
+        self._prefetch(targets_of(self.config.prefetch or ""))
+
     def clear(self) -> None:
         """Forget all credentials and refusals, of all callers: what to call after a grant was given or taken.
 
@@ -68,6 +80,7 @@ class AccessGrantsProvider:
         """Take the provider off its session and off every client it covers, those already made included."""
         self.runtime.closed = True
         self._make_client = self._own_client = None
+        self._waiting = []
         while self._undo:
             self._undo.pop(0)()
         for hook in self._living_hooks():
@@ -121,6 +134,22 @@ class AccessGrantsProvider:
             credentials: VendedCredentials = await hook.credentials(*wanted, min_lifetime)
             return credentials
 
+    def prefetch(self, targets: Iterable[str], permission: Permission = "READ") -> None:
+        """Have credentials vended in the background, so that the first requests find them.
+
+        ``targets`` are ``s3://`` URIs as for :meth:`credentials`. It returns at once; the calls begin now or, where no
+        client was made yet, with the first one. What fails or is not granted is a WARNING, and the request meets the
+        same. Raises :class:`ConfigurationError` for anything else than such URIs and permission, and for an
+        asynchronous session or client: there await :meth:`credentials_async`.
+        """
+        if isinstance(targets, str):
+            raise ConfigurationError(f"targets={targets!r} is not allowed; it must be a list of s3:// URIs")
+        wanted = [(permission_of(permission), target_of(target)) for target in targets]
+        hooks = self._living_hooks()
+        if self._asynchronous or (hooks and all(hook.asynchronous for hook in hooks)):
+            raise ConfigurationError(ASYNCHRONOUS, hint="Await credentials_async()")
+        self._prefetch(wanted)
+
     def grants(self, target: str | None = None) -> Iterator[CallerGrant]:
         """Yield the grants the caller has, each page (ListCallerAccessGrants) asked for when it is reached.
 
@@ -142,6 +171,8 @@ class AccessGrantsProvider:
         if self.closed:
             # The client was still being made when the provider was unregistered.
             hook.detach()
+        else:
+            self._prefetch([])
 
     def set_client_factory(self, make_client: Callable[[], Any], asynchronous: bool = False) -> None:
         """Say how to make a client of the session, for questions that come without one.
@@ -153,6 +184,19 @@ class AccessGrantsProvider:
     def on_unregister(self, undo: Callable[[], object]) -> None:
         """Note what to undo when the provider is taken off."""
         self._undo.append(undo)
+
+    def _prefetch(self, wanted: list[tuple[Permission, Target]]) -> None:
+        """Have the first client prefetch what is ``wanted`` and what waited for one; else it goes on waiting."""
+        self._waiting += wanted
+        if not self._waiting:
+            return
+        for hook in self._living_hooks():
+            if hook.asynchronous:
+                self.runtime.notices.inform(NO_PREFETCH)
+            else:
+                waiting, self._waiting = self._waiting, []
+                hook.prefetch(waiting)
+                return
 
     def _sync_hook(self) -> Any:
         """Return the hook that answers for the session, or for the client the provider was registered on."""

@@ -118,9 +118,10 @@ def register(
     provider = _registry.provider(place.events)
     if provider is not None:
         provider.runtime.clock = clock or provider.runtime.clock
-        provider.runtime.configure(merged)
+        provider.configure(merged)
         return provider
     provider = AccessGrantsProvider(Runtime(merged, profile=place.profile, clock=clock))
+    provider.prefetch_as_configured()
     if place.client is not None:
         _take_over(provider, place.client)
     else:
@@ -238,6 +239,7 @@ def _autoload(client: BaseClient) -> None:
             # Its clients keep it.
             _registry.autoloaded.pop(oldest, None)
         provider = _registry.autoloaded.setdefault(config, AccessGrantsProvider(Runtime(config)))
+        provider.prefetch_as_configured()
         provider.on_unregister(lambda: _registry.autoloaded.pop(config, None))
     _attach(provider, client)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from ..exceptions import ConfigurationError
 from .results import Decision
+from .scopes import targets_of
 
 __all__ = [
     "CACHE_FOLDER_VARIABLE",
@@ -60,6 +61,8 @@ class AccessGrantsConfig:
     the service's rate limit costs comes on top, two minutes at most.
     ``probes``: ``"grants"`` answers HeadObject of a folder's name, HeadBucket and GetBucketLocation from a grant within
     that folder or bucket where S3 refuses them to the caller, ``"s3"`` leaves S3's answer as it is.
+    ``prefetch``: what to vend in the background as soon as the first client is made, as ``s3://`` URIs set apart by
+    spaces, a permission before those it is for: ``"s3://sales/emea/ READWRITE s3://out/"``. READ unless given.
     ``cache``: ``"memory"``, or ``"disk"``, shared by the processes of one user on one machine.
     ``on_decision``: called with the :class:`Decision` on each request, in the thread that makes it. No coroutine.
     """
@@ -72,6 +75,7 @@ class AccessGrantsConfig:
     endpoint_url: str | None = None
     timeout_seconds: float = 20.0
     probes: Probes = "grants"
+    prefetch: str | None = None
     cache: Cache = "memory"
     on_decision: Listener | None = None
 
@@ -127,6 +131,13 @@ def _is_number(value: object, low: float, high: float, *kinds: type) -> bool:
     return type(value) in kinds and low <= value <= high  # type: ignore[operator]
 
 
+def _are_targets(value: object) -> bool:
+    try:
+        return value is None or (isinstance(value, str) and bool(targets_of(value)))
+    except ConfigurationError:
+        return False
+
+
 def _is_listener(value: object) -> bool:
     """Tell whether something can be called and is no coroutine function, whose result nothing would await."""
     # Of a functools.partial the function, of an object the method behind its call.
@@ -159,6 +170,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         f"a number of seconds from {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}",
     ),
     "probes": (lambda value: value in ("grants", "s3"), "one of 'grants', 's3'"),
+    "prefetch": (_are_targets, "s3:// URIs, set apart by spaces, each with READ, WRITE or READWRITE before it or not"),
     "cache": (lambda value: value in ("memory", "disk"), "one of 'memory', 'disk'"),
     "on_decision": (
         lambda value: value is None or _is_listener(value),

@@ -26,6 +26,7 @@ __all__ = [
     "permission_of",
     "permits",
     "target_of",
+    "targets_of",
 ]
 
 Permission = Literal["READ", "WRITE", "READWRITE"]
@@ -127,6 +128,21 @@ def target_of(uri: str) -> Target:
         return GrantScope.parse(text)
     except MalformedScope as error:
         raise ConfigurationError(f"target={uri!r} is not allowed: {error}") from None
+
+
+def targets_of(text: str) -> list[tuple[Permission, Target]]:
+    """Read the option ``prefetch``: ``s3://`` URIs, set apart by spaces, a permission before those it is for.
+
+    READ is for those before the first permission. Raises the same.
+    """
+    wanted: list[tuple[Permission, Target]] = []
+    permission: Permission = "READ"
+    for word in text.split():
+        if word in PERMISSIONS:
+            permission = word
+        else:
+            wanted.append((permission, target_of(word)))
+    return wanted
 
 
 def one_line(text: object) -> str:

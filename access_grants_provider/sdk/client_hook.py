@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import botocore
@@ -24,7 +24,7 @@ from ..core.io_requests import CallerAccount, ControlCall, GetDataAccess, GrantR
 from ..core.operations import OPERATIONS, RequiredAccess, required_access, required_access_of_post
 from ..core.probes import PROBES, implied, implying_grant, probed_folder
 from ..core.resolver import Resolution, Resolver, refused
-from ..core.scopes import Target
+from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, sentence
 from ..exceptions import ServiceFailure
 from .api_calls import ApiCall, api_call_for, reply_of
@@ -135,6 +135,10 @@ class ClientHook:
         for operation in PROBES:
             self._events.unregister(f"before-call.s3.{operation}", self.before_call)
             self._events.unregister(f"after-call.s3.{operation}", self.after_call)
+
+    def prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
+        """Vend credentials in the background."""
+        raise NotImplementedError
 
     def belongs_to(self, events: object) -> bool:
         """Tell whether it is hooked into the client with this emitter."""

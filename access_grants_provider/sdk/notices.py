@@ -30,8 +30,8 @@ class Notices:
         """Warn of each bucket anew."""
         self._warned = {}
 
-    def about_transfers(self, notice: str) -> None:
-        """Log at INFO, the first time it is given, how transfers are made."""
+    def inform(self, notice: str) -> None:
+        """Log a notice at INFO, the first time it is given."""
         if _is_first(self._said, notice):
             options_logger.info("S3 Access Grants: %s", notice)
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
 from ..core.caller_grants import caller_grants
-from ..core.flow_context import FlowContext
+from ..core.flow_context import CALLS_LOGGER, FlowContext
 from ..core.io_requests import ON_DISK, Pause, Step, TimedCall, WaitFor
 from ..core.results import CallerGrant, Decision, VendedCredentials
 from ..core.scopes import Permission, Target
-from ..exceptions import ConfigurationError
+from ..exceptions import AccessGrantsError, ConfigurationError
 from .api_calls import reply_of_error, response_of
 from .caller import Caller
 from .client_hook import ClientHook, signing_region
@@ -31,6 +32,8 @@ from .runtime import Runtime, Settings
 __all__ = ["SyncClientHook"]
 
 Returned = TypeVar("Returned")
+
+logger = logging.getLogger(CALLS_LOGGER)
 
 
 class _Deciding(threading.local):
@@ -56,7 +59,7 @@ class SyncClientHook(ClientHook):
     def __init__(self, runtime: Runtime, client: BaseClient) -> None:
         super().__init__(runtime, client)
         honour_request_credentials(client)
-        self._transfers = ClassicTransfers(client, runtime.notices.about_transfers)
+        self._transfers = ClassicTransfers(client, runtime.notices.inform)
 
     def attach(self) -> None:
         """Start to see the client's requests, those of its transfers too."""
@@ -134,6 +137,23 @@ class SyncClientHook(ClientHook):
         query = CredentialsQuery(self, self.runtime.settings, target, permission, min_lifetime)
         credentials: VendedCredentials = self._answer(query)
         return credentials
+
+    def prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
+        """Vend credentials in a thread of its own; see :meth:`AccessGrantsProvider.prefetch`."""
+        # A daemon: a program that ends meanwhile does not wait for it.
+        thread = threading.Thread(target=self._prefetch, args=(wanted,), name="access-grants-prefetch", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more threads, or the interpreter ends: the requests get what they need by themselves.
+            logger.debug("S3 Access Grants: prefetch: there is no thread to be had")
+
+    def _prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
+        for permission, target in wanted:
+            try:
+                self.credentials(target, permission, 0)
+            except (AccessGrantsError, BotoCoreError) as error:  # noqa: PERF203  each by itself
+                logger.warning("S3 Access Grants: prefetch of %s on %r: %s", permission, str(target), error)
 
     def grants(self, target: Target | None) -> Iterator[CallerGrant]:
         """Yield the caller's grants; see :meth:`AccessGrantsProvider.grants`."""

@@ -25,6 +25,7 @@ DEFAULTS = {
     "endpoint_url": None,
     "timeout_seconds": 20.0,
     "probes": "grants",
+    "prefetch": None,
     "cache": "memory",
     "on_decision": None,
 }
@@ -48,6 +49,8 @@ GOOD: list[tuple[str, Any]] = [
     ("timeout_seconds", 300),
     ("probes", "grants"),
     ("probes", "s3"),
+    ("prefetch", "s3://sales/emea/"),
+    ("prefetch", "READ s3://in/a/ s3://in/b/ READWRITE s3://out/"),
     ("cache", "memory"),
     ("cache", "disk"),
 ]
@@ -61,6 +64,7 @@ TIMEOUT = "a number of seconds from 1 to 300"
 LISTENER = "a callable that takes one Decision, and no coroutine function"
 URL = "a URL such as 'https://host' or 'http://host:port'"
 
+TARGETS = "s3:// URIs, set apart by spaces, each with READ, WRITE or READWRITE before it or not"
 BAD_TEXTS = [
     ("fallback", "Never", FALLBACKS),
     ("fallback", "true", FALLBACKS),
@@ -91,6 +95,8 @@ BAD_TEXTS = [
     ("timeout_seconds", "inf", TIMEOUT),
     ("timeout_seconds", "20s", TIMEOUT),
     ("probes", "S3", "one of 'grants', 's3'"),
+    ("prefetch", "READ", TARGETS),
+    ("prefetch", "sales/emea", TARGETS),
     ("cache", "tape", "one of 'memory', 'disk'"),
 ]
 NUMBERS = ("duration_seconds", "timeout_seconds")
@@ -105,6 +111,8 @@ class Later:
 
 BAD_ARGUMENTS: list[tuple[str, Any, str]] = [
     *((name, value, allowed) for name, value, allowed in BAD_TEXTS if name not in NUMBERS),
+    ("prefetch", "", TARGETS),
+    ("prefetch", ["s3://sales/emea/"], TARGETS),
     ("fallback", None, FALLBACKS),
     ("fallback", ["never"], FALLBACKS),
     ("fallback", True, FALLBACKS),

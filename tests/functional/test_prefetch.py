@@ -1,0 +1,130 @@
+"""What is vended in the background, before a request needs it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from access_grants_provider.exceptions import ConfigurationError
+from access_grants_provider.registration import provider_for
+
+OPTION = "s3://data/in/ WRITE s3://data/out/"
+
+pytestmark = pytest.mark.alice("READ s3://data/in/*", "WRITE s3://data/out/*", objects=["s3://data/in/x"])
+threads_only = pytest.mark.only("botocore", reason="there is no prefetch for asynchronous clients")
+
+
+def finished() -> None:
+    """Wait until nothing is being prefetched."""
+    for thread in threading.enumerate():
+        if thread.name == "access-grants-prefetch":
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+@threads_only
+def test_the_first_requests_find_what_was_prefetched(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session, fallback="never")
+    provider.prefetch(["s3://data/in/"])
+    provider.prefetch(["s3://data/out/"], permission="WRITE")
+    # There is no client yet, and none is made for this.
+    assert grants.requests == []
+    s3 = session.client("s3")
+    finished()
+    assert sorted(one.operation for one in grants.requests) == ["GetCallerIdentity", "GetDataAccess", "GetDataAccess"]
+    s3.get_object(Bucket="data", Key="in/x")
+    s3.put_object(Bucket="data", Key="out/x", Body=b"1")
+    assert (grants.calls("GetDataAccess"), provider.stats().cache_hits) == (2, 2)
+
+
+@threads_only
+def test_with_a_client_at_hand_it_begins_at_once(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    client = session.client("s3")
+    provider.prefetch(["s3://data/in/"])
+    finished()
+    assert grants.calls("GetDataAccess") == 1
+    assert client.meta.service_model.service_name == "s3"
+
+
+@threads_only
+def test_the_option_names_targets_and_permissions(grants, register, alice, monkeypatch):
+    monkeypatch.setenv("S3_ACCESS_GRANTS_PREFETCH", OPTION)
+    session = grants.session(alice)
+    register(session)
+    clients = [session.client("s3"), session.client("s3")]
+    finished()
+    vends = [one.parameters for one in grants.requests if one.operation == "GetDataAccess"]
+    assert [(one["Permission"], one["Target"]) for one in vends] == [
+        ("READ", "s3://data/in/*"),
+        ("WRITE", "s3://data/out/*"),
+    ]
+    assert len(clients) == 2
+
+
+@threads_only
+def test_registering_again_prefetches_what_the_new_options_name(grants, register, alice):
+    session = grants.session(alice)
+    register(session, prefetch="s3://data/in/")
+    client = session.client("s3")
+    finished()
+    register(session, prefetch="WRITE s3://data/out/")
+    finished()
+    vends = [one.parameters["Target"] for one in grants.requests if one.operation == "GetDataAccess"]
+    assert vends == ["s3://data/in/*", "s3://data/out/*"]
+    assert client.meta.service_model.service_name == "s3"
+
+
+@threads_only
+def test_a_request_waits_for_the_prefetch_rather_than_call_itself(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    s3 = session.client("s3")
+    with grants.hold("GetDataAccess") as held:
+        provider.prefetch(["s3://data/in/"])
+        held.wait_for(1)
+        reader = threading.Thread(target=s3.get_object, kwargs={"Bucket": "data", "Key": "in/x"})
+        reader.start()
+    reader.join(30)
+    assert grants.calls("GetDataAccess") == 1
+
+
+@threads_only
+def test_what_is_not_granted_is_a_warning_and_denies_nothing_else(grants, register, alice, caplog):
+    session = grants.session(alice)
+    register(session, prefetch="s3://data/ s3://data/in/")
+    with caplog.at_level(logging.WARNING, "access_grants_provider"):
+        s3 = session.client("s3")
+        finished()
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith("S3 Access Grants: prefetch of READ on 's3://data/*': ")
+    s3.get_object(Bucket="data", Key="in/x")
+    assert grants.s3_requests()[-1].signer == "grant"
+
+
+@pytest.mark.parametrize("wrong", [["data/in"], "s3://data/in/", ["s3://data/in/", 7]])
+def test_what_is_no_list_of_uris_is_refused(grants, register, alice, wrong):
+    provider = register(grants.session(alice))
+    with pytest.raises(ConfigurationError, match="not allowed"):
+        provider.prefetch(wrong)
+
+
+@pytest.mark.only("aiobotocore", reason="there is a prefetch for the others")
+def test_an_asynchronous_session_is_told_what_to_await(grants, register, alice):
+    provider = register(grants.session(alice))
+    with pytest.raises(ConfigurationError, match=r"Await credentials_async\(\)"):
+        provider.prefetch(["s3://data/in/"])
+
+
+@threads_only
+def test_a_provider_that_only_answers_questions_prefetches_nothing(grants, alice, monkeypatch):
+    monkeypatch.setenv("S3_ACCESS_GRANTS_PREFETCH", OPTION)
+    session = grants.session(alice)
+    provider = provider_for(session)
+    assert provider.explain("get_object", Bucket="data", Key="in/x").outcome == "granted"
+    finished()
+    assert grants.calls("GetDataAccess") == 1
