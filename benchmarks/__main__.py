@@ -13,9 +13,10 @@ from .report import Section, markdown, print_table
 from .rows import Effort
 
 SECTIONS = {
+    "cold_process": "A fresh process",
+    "waiting": "Waiting, in a running process",
     "warm_get": "A warm request",
     "control_calls": "Calls, counted by the local S3 Access Grants",
-    "waiting": "Waiting",
     "scale": "Many scopes, long keys, memory",
     "imports": "Import",
     "event_loop": "Event loops",

@@ -63,25 +63,26 @@ def ours(identity: Any, *, known_account: str | None = None, connections: int = 
     return _client(session, connections)
 
 
-def theirs(identity: Any, *, connections: int = 64, fallback: bool = True) -> Any:
-    """Return a cold client with the official plugin."""
+def theirs(identity: Any, *, connections: int = 64, fallback: bool = True, is_cold: bool = True) -> Any:
+    """Return a client with the official plugin, a cold one or with what the process's earlier ones were given."""
     session = session_of(identity)
     client = _client(session, connections)
-    cover_with_theirs(client, session, fallback)
+    cover_with_theirs(client, session, fallback, is_cold)
     return client
 
 
-def cover_with_theirs(client: Any, session: Any, fallback: bool) -> None:
-    """Register the official plugin. Its caches belong to the process, so they are emptied first."""
+def cover_with_theirs(client: Any, session: Any, fallback: bool, is_cold: bool = True) -> None:
+    """Register the official plugin. Its caches belong to the process: for a cold client they are emptied first."""
     from aws_s3_access_grants_boto3_plugin.cache.access_denied_cache import AccessDeniedCache
     from aws_s3_access_grants_boto3_plugin.cache.access_grants_cache import AccessGrantsCache
     from aws_s3_access_grants_boto3_plugin.cache.account_id_resolver_cache import AccountIdResolverCache
     from aws_s3_access_grants_boto3_plugin.cache.bucket_region_resolver_cache import BucketRegionResolverCache
     from aws_s3_access_grants_boto3_plugin.s3_access_grants_plugin import S3AccessGrantsPlugin
 
-    AccessGrantsCache.account_id_resolver_cache = AccountIdResolverCache()
-    S3AccessGrantsPlugin.access_denied_cache = AccessDeniedCache()
-    S3AccessGrantsPlugin.access_grants_cache = AccessGrantsCache()
-    S3AccessGrantsPlugin.bucket_region_cache = BucketRegionResolverCache()
-    S3AccessGrantsPlugin.client_dict = {}
+    if is_cold:
+        AccessGrantsCache.account_id_resolver_cache = AccountIdResolverCache()
+        S3AccessGrantsPlugin.access_denied_cache = AccessDeniedCache()
+        S3AccessGrantsPlugin.access_grants_cache = AccessGrantsCache()
+        S3AccessGrantsPlugin.bucket_region_cache = BucketRegionResolverCache()
+        S3AccessGrantsPlugin.client_dict = {}
     S3AccessGrantsPlugin(client, fallback_enabled=fallback, customer_session=session).register()

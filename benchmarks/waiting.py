@@ -64,6 +64,8 @@ def cold_row(
 ) -> Row:
     """Measure something from making the session on, with the contestants by turns.
 
+    Each goes on with what its earlier sessions have left in the process: the official plugin with the credentials
+    themselves, which it shares among all callers, ours with its clients and the account of the key.
     The official plugin makes its clients for STS and S3 when it is registered, ours makes such when they are needed:
     so the making counts for all. ``work`` is given a client, and may return the moment that counts as its end.
     """
@@ -78,7 +80,7 @@ def cold_row(
     for _ in range(rounds):
         taken["plain"].append(measure(partial(contestants.plain, local.bob)))
         if effort.peer and not options:
-            taken["peer"].append(measure(partial(contestants.theirs, local.alice, fallback=False)))
+            taken["peer"].append(measure(partial(contestants.theirs, local.alice, fallback=False, is_cold=False)))
         taken["ours"].append(measure(partial(contestants.ours, local.alice, fallback="never", **options)))
     peer = NOTHING if options else NOT_HERE
     if taken["peer"]:
@@ -161,13 +163,12 @@ def job_rows(local: Service, effort: Effort) -> Iterator[Row]:
 def rows(effort: Effort) -> Iterator[Row]:
     """Measure the section."""
     milliseconds = f"{ROUND_TRIP_SECONDS * 1e3:.0f} ms a round trip"
-    rounds = 3
+    rounds = 9
     with service() as local:
         local.round_trip(ROUND_TRIP_SECONDS)
         if not effort.quick:
             first = f"a new session's first GetObject, {milliseconds}"
             yield cold_row(local, effort, first, rounds, get, "waiting")
-            yield cold_row(local, effort, "– with account_id", rounds, get, account_id=local.account_id)
             download = f"first byte of its first download_file, {milliseconds}"
             yield cold_row(local, effort, download, rounds, first_byte, "waiting")
         yield from job_rows(local, effort)
