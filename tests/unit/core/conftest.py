@@ -117,7 +117,7 @@ def held(state: CallerState, make_stored: Callable[..., StoredCredentials]) -> S
 
 
 @pytest.fixture
-def play(clock: Clock, caplog: pytest.LogCaptureFixture) -> Callable[..., Any]:
+def expect_steps(clock: Clock, caplog: pytest.LogCaptureFixture) -> Callable[..., Any]:
     """Perform a generator's steps: each must be the one that is expected next; returns what it returns.
 
     ``exchanges`` are pairs of what is expected, a call to AWS or another step, and its reply. An exception is thrown

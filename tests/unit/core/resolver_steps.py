@@ -33,7 +33,7 @@ MakeContext = Callable[..., FlowContext]
 MakeReply = Callable[..., DataAccessReply]
 MakeStored = Callable[..., StoredCredentials]
 MakeError = Callable[[], ClientError]
-Play = Callable[..., Any]
+ExpectSteps = Callable[..., Any]
 
 CALLER, OWNER = "111122223333", "444455556666"
 HERE, THERE = "eu-west-1", "us-east-2"

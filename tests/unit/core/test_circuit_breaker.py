@@ -22,10 +22,10 @@ from .resolver_steps import (
     THERE,
     TIMED_OUT,
     VEND,
+    ExpectSteps,
     MakeContext,
     MakeError,
     MakeReply,
-    Play,
     data_access,
     decide,
     end,
@@ -48,8 +48,8 @@ def always(make_context: MakeContext) -> FlowContext:
 
 
 @pytest.fixture
-def outage(state: CallerState, always: FlowContext, play: Play) -> None:
-    assert play(decide(state, REQUEST, always), (VEND, TIMED_OUT)).outcome == "fallback"
+def outage(state: CallerState, always: FlowContext, expect_steps: ExpectSteps) -> None:
+    assert expect_steps(decide(state, REQUEST, always), (VEND, TIMED_OUT)).outcome == "fallback"
 
 
 def test_it_is_closed_until_a_failure_and_after_the_next_success() -> None:
@@ -114,20 +114,20 @@ def test_then_one_calls_again_while_the_others_go_on(state: CallerState, always:
 
 @pytest.mark.usefixtures("outage")
 def test_the_first_answer_ends_it(
-    state: CallerState, always: FlowContext, clock: Clock, play: Play, reply: MakeReply
+    state: CallerState, always: FlowContext, clock: Clock, expect_steps: ExpectSteps, reply: MakeReply
 ) -> None:
     clock.advance(OPEN_SECONDS)
-    assert play(decide(state, REQUEST, always), (VEND, reply())).outcome == "granted"
+    assert expect_steps(decide(state, REQUEST, always), (VEND, reply())).outcome == "granted"
     other = wanted("apac/x", bucket="other")
     assert start(decide(state, other, always)) == data_access(other)
 
 
 @pytest.mark.usefixtures("outage")
 def test_a_denial_is_an_answer_too(
-    state: CallerState, always: FlowContext, clock: Clock, play: Play, no_grant: MakeError
+    state: CallerState, always: FlowContext, clock: Clock, expect_steps: ExpectSteps, no_grant: MakeError
 ) -> None:
     clock.advance(OPEN_SECONDS)
-    play(decide(state, REQUEST, always), (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED))
+    expect_steps(decide(state, REQUEST, always), (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED))
     other = wanted("apac/x", bucket="other")
     assert start(decide(state, other, always)) == data_access(other)
 
@@ -149,27 +149,27 @@ def test_an_outage_of_one_region_is_none_of_another(state: CallerState, always: 
 
 @pytest.mark.parametrize("fallback", ["denied", "never"])
 def test_where_a_failure_is_raised_each_request_calls(
-    state: CallerState, make_context: MakeContext, play: Play, fallback: str
+    state: CallerState, make_context: MakeContext, expect_steps: ExpectSteps, fallback: str
 ) -> None:
     context = make_context(account_id=OWNER, fallback=fallback)
     for _ in range(2):
         with pytest.raises(Unreachable):
-            play(decide(state, REQUEST, context), (VEND, TIMED_OUT))
+            expect_steps(decide(state, REQUEST, context), (VEND, TIMED_OUT))
 
 
 def test_a_failure_of_one_target_is_none_of_the_others(
-    state: CallerState, always: FlowContext, play: Play, bad_request: MakeError
+    state: CallerState, always: FlowContext, expect_steps: ExpectSteps, bad_request: MakeError
 ) -> None:
-    assert play(decide(state, REQUEST, always), (VEND, bad_request())).outcome == "fallback"
+    assert expect_steps(decide(state, REQUEST, always), (VEND, bad_request())).outcome == "fallback"
     assert start(decide(state, REQUEST, always)) == VEND
 
 
 def test_in_the_advisory_window_what_is_held_goes_on_without_a_call(
-    state: CallerState, always: FlowContext, held: Any, play: Play, clock: Clock
+    state: CallerState, always: FlowContext, held: Any, expect_steps: ExpectSteps, clock: Clock
 ) -> None:
     clock.now = held.advisory_refresh_at
     elsewhere = wanted("x", bucket="other")
-    assert play(decide(state, elsewhere, always), (data_access(elsewhere), TIMED_OUT)).outcome == "fallback"
+    assert expect_steps(decide(state, elsewhere, always), (data_access(elsewhere), TIMED_OUT)).outcome == "fallback"
     assert end(decide(state, REQUEST, always)).stored is held
     always.log.flush()
 
@@ -185,16 +185,18 @@ def test_a_service_that_throttles_opens_the_circuit(
 
 
 def test_a_request_that_can_do_nothing_without_credentials_calls_all_the_same(
-    state: CallerState, always: FlowContext, play: Play
+    state: CallerState, always: FlowContext, expect_steps: ExpectSteps
 ) -> None:
     # credentials() has nobody to fall back on, so a remembered outage would be a failure that nobody looked for.
-    play(decide(state, REQUEST, always), (VEND, TIMED_OUT))
+    expect_steps(decide(state, REQUEST, always), (VEND, TIMED_OUT))
     assert start(find(state, REQUEST, always, exact=True)) == VEND
 
 
-def test_what_is_remembered_holds_no_traceback(state: CallerState, always: FlowContext, play: Play) -> None:
+def test_what_is_remembered_holds_no_traceback(
+    state: CallerState, always: FlowContext, expect_steps: ExpectSteps
+) -> None:
     # Its frames hold whatever the program held in the call: bodies, credentials.
-    play(decide(state, REQUEST, always), (VEND, TIMED_OUT))
+    expect_steps(decide(state, REQUEST, always), (VEND, TIMED_OUT))
     outage = state.breaker(REQUEST.region)._outage
     assert outage is not None
     error: BaseException | None = outage.failure

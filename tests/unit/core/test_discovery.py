@@ -29,10 +29,10 @@ from .resolver_steps import (
     VEND,
     WHERE,
     WHO,
+    ExpectSteps,
     MakeContext,
     MakeError,
     MakeReply,
-    Play,
     data_access,
     decide,
     end,
@@ -55,19 +55,19 @@ OTHER = wanted("apac/x")
 
 
 def test_the_account_of_the_options_spares_every_look_up(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(decide(state, REQUEST, context), (VEND, reply()))
+    resolution = expect_steps(decide(state, REQUEST, context), (VEND, reply()))
     assert (resolution.outcome, resolution.source, resolution.reason) == ("granted", "vended", None)
     assert (str(resolution.stored.scope), resolution.stored.permission) == (EMEA, "READ")
     assert (resolution.stored.account_id, resolution.stored.region) == (OWNER, HERE)
 
 
 def test_the_account_of_the_options_is_the_only_one_called(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     state.account_id = OWNER
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, make_context(account_id=OWNER)),
         (VEND, no_grant()),
         (REGION, HERE),
@@ -78,30 +78,34 @@ def test_the_account_of_the_options_is_the_only_one_called(
 
 
 def test_without_it_the_caller_s_own_instance_is_called_first(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     context = make_context()
-    resolution = play(decide(state, REQUEST, context), (WHO, CALLER), (OWN, reply()))
+    resolution = expect_steps(decide(state, REQUEST, context), (WHO, CALLER), (OWN, reply()))
     assert resolution.stored.account_id == CALLER
     # The account is not asked for again, in another bucket neither.
     elsewhere = wanted(bucket="hr")
-    play(decide(state, elsewhere, context), (data_access(elsewhere, CALLER), reply("s3://hr/*")))
+    expect_steps(decide(state, elsewhere, context), (data_access(elsewhere, CALLER), reply("s3://hr/*")))
 
 
 def test_an_account_that_the_credentials_tell_is_not_asked_for(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     state.account_id = CALLER
-    assert play(decide(state, REQUEST, make_context()), (OWN, reply())).outcome == "granted"
+    assert expect_steps(decide(state, REQUEST, make_context()), (OWN, reply())).outcome == "granted"
 
 
 @pytest.mark.parametrize("kind", ["no_grant", "no_instance", "permission_missing"])
 def test_after_a_no_the_region_is_looked_up_and_then_the_owner(
     request: pytest.FixtureRequest,
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play, kind: str,
-) -> None:  # fmt: skip
+    state: CallerState,
+    make_context: MakeContext,
+    reply: MakeReply,
+    expect_steps: ExpectSteps,
+    kind: str,
+) -> None:
     context = make_context()
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (OWN, request.getfixturevalue(kind)()),
@@ -111,13 +115,13 @@ def test_after_a_no_the_region_is_looked_up_and_then_the_owner(
     )
     assert resolution.stored.account_id == OWNER
     # From then on the owner is called first.
-    play(decide(state, OTHER, context), (data_access(OTHER), reply("s3://sales/apac/*")))
+    expect_steps(decide(state, OTHER, context), (data_access(OTHER), reply("s3://sales/apac/*")))
 
 
 def test_the_instances_shared_with_the_caller_are_searched_at_once(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, make_context()),
         (WHO, CALLER),
         (data_access(REQUEST, CALLER), reply(instance_arn=ARN)),
@@ -126,36 +130,38 @@ def test_the_instances_shared_with_the_caller_are_searched_at_once(
 
 
 def test_a_guessed_account_that_grants_needs_no_sts(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     state.account_id, state.account_is_guessed = CALLER, True
-    assert play(decide(state, REQUEST, make_context()), (OWN, reply())).outcome == "granted"
+    assert expect_steps(decide(state, REQUEST, make_context()), (OWN, reply())).outcome == "granted"
 
 
 def test_a_wrong_guess_of_the_account_is_found_out_before_its_no_counts(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
     wrong = "999999999999"
     state.account_id, state.account_is_guessed = wrong, True
     asked = data_access(REQUEST, wrong, shared=True)
-    resolution = play(decide(state, REQUEST, make_context()), (asked, no_instance()), (WHO, CALLER), (OWN, reply()))
+    resolution = expect_steps(
+        decide(state, REQUEST, make_context()), (asked, no_instance()), (WHO, CALLER), (OWN, reply())
+    )
     assert (resolution.outcome, state.account_id) == ("granted", CALLER)
 
 
 def test_a_right_guess_of_the_account_is_confirmed_once_before_a_no(
-    state: CallerState, make_context: MakeContext, no_instance: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
     state.account_id, state.account_is_guessed = CALLER, True
     context = make_context()
     steps = [(OWN, no_instance()), (WHO, CALLER), (REGION, HERE), (WHERE, no_instance())]
-    assert play(decide(state, REQUEST, context), *steps).outcome == "fallback"
+    assert expect_steps(decide(state, REQUEST, context), *steps).outcome == "fallback"
     assert not state.account_is_guessed
 
 
 def test_an_instance_shared_by_its_policy_alone_is_found_after_a_no(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, make_context()),
         (WHO, CALLER),
         (data_access(REQUEST, CALLER), no_instance()),
@@ -167,9 +173,9 @@ def test_an_instance_shared_by_its_policy_alone_is_found_after_a_no(
 
 
 def test_each_instance_that_said_no_grant_is_asked_for_its_list(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, make_context()),
         (WHO, CALLER),
         (OWN, no_grant()),
@@ -183,9 +189,13 @@ def test_each_instance_that_said_no_grant_is_asked_for_its_list(
 
 
 def test_a_missing_instance_is_asked_for_no_list(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, no_instance: MakeError, play: Play
+    state: CallerState,
+    make_context: MakeContext,
+    no_grant: MakeError,
+    no_instance: MakeError,
+    expect_steps: ExpectSteps,
 ) -> None:
-    play(
+    expect_steps(
         decide(state, REQUEST, make_context()),
         (WHO, CALLER),
         (OWN, no_instance()),
@@ -197,10 +207,10 @@ def test_a_missing_instance_is_asked_for_no_list(
 
 
 def test_an_own_instance_that_is_responsible_is_not_called_twice(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     context, other = make_context(), wanted("apac/x", "WRITE")
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (data_access(REQUEST, CALLER), no_grant()),
@@ -209,7 +219,7 @@ def test_an_own_instance_that_is_responsible_is_not_called_twice(
         (list_of(CALLER), GrantPage([("WRITE", "s3://sales/apac/*")], None)),  # type: ignore[list-item]
     )
     assert resolution.denial.kind == "no grant"
-    play(decide(state, other, context), (data_access(other, CALLER), no_grant()))
+    expect_steps(decide(state, other, context), (data_access(other, CALLER), no_grant()))
 
 
 # The look-up of the owner, whichever way AWS reads its question.
@@ -221,11 +231,11 @@ def test_a_look_up_that_names_nobody_is_remembered_for_the_target_alone(
     reply: MakeReply,
     no_grant: MakeError,
     no_instance: MakeError,
-    play: Play,
+    expect_steps: ExpectSteps,
 ) -> None:
     # A key outside every location, where the look-up answers by location.
     context = make_context(fallback="never")
-    first = play(
+    first = expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (OWN, no_grant()),
@@ -235,16 +245,22 @@ def test_a_look_up_that_names_nobody_is_remembered_for_the_target_alone(
     )
     assert end(decide(state, REQUEST, context)).denial is first.denial
     # Another key is looked up anew, and its owner is the bucket's.
-    play(decide(state, OTHER, context), (instance_for(OTHER), ARN), (data_access(OTHER), reply("s3://sales/apac/*")))
+    expect_steps(
+        decide(state, OTHER, context), (instance_for(OTHER), ARN), (data_access(OTHER), reply("s3://sales/apac/*"))
+    )
     third = wanted("apac2/x")
-    play(decide(state, third, context), (data_access(third), reply("s3://sales/apac2/*")))
+    expect_steps(decide(state, third, context), (data_access(third), reply("s3://sales/apac2/*")))
 
 
 def test_a_denial_that_a_look_up_might_lift_is_provisional(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, no_instance: MakeError, play: Play
+    state: CallerState,
+    make_context: MakeContext,
+    no_grant: MakeError,
+    no_instance: MakeError,
+    expect_steps: ExpectSteps,
 ) -> None:
     context = make_context()
-    first = play(
+    first = expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (OWN, no_grant()),
@@ -260,10 +276,10 @@ def test_a_denial_that_a_look_up_might_lift_is_provisional(
 
 
 def test_a_denial_of_all_that_are_responsible_is_final(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     context = make_context()
-    play(
+    expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (OWN, no_grant()),
@@ -277,26 +293,26 @@ def test_a_denial_of_all_that_are_responsible_is_final(
 
 
 def test_two_targets_without_an_instance_deny_nothing_else(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
     context, listing, head = make_context(fallback="never"), wanted("", listing=True), wanted("README")
-    play(
+    expect_steps(
         decide(state, listing, context),
         (WHO, CALLER),
         (data_access(listing, CALLER), no_instance()),
         (REGION, HERE),
         (instance_for(listing), no_instance()),
     )
-    denied = play(decide(state, head, context), (instance_for(head), no_instance()))
+    denied = expect_steps(decide(state, head, context), (instance_for(head), no_instance()))
     assert type(denied.error) is NoInstance
-    granted = play(decide(state, REQUEST, context), (WHERE, ARN), (VEND, reply()))
+    granted = expect_steps(decide(state, REQUEST, context), (WHERE, ARN), (VEND, reply()))
     assert granted.stored.account_id == OWNER
 
 
 def test_where_nobody_is_responsible_the_reason_says_where_and_for_what(
-    state: CallerState, make_context: MakeContext, no_instance: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, make_context(fallback="never")),
         (WHO, CALLER),
         (OWN, no_instance()),
@@ -309,10 +325,14 @@ def test_where_nobody_is_responsible_the_reason_says_where_and_for_what(
 
 
 def test_a_caller_that_may_not_look_up_has_its_own_instance_alone(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, permission_missing: MakeError, play: Play
+    state: CallerState,
+    make_context: MakeContext,
+    no_grant: MakeError,
+    permission_missing: MakeError,
+    expect_steps: ExpectSteps,
 ) -> None:
     context = make_context()
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (OWN, no_grant()),
@@ -322,7 +342,7 @@ def test_a_caller_that_may_not_look_up_has_its_own_instance_alone(
     )
     assert resolution.denial.account_id == CALLER
     # It may not for other keys either.
-    play(decide(state, OTHER, context), (data_access(OTHER, CALLER), no_grant()))
+    expect_steps(decide(state, OTHER, context), (data_access(OTHER, CALLER), no_grant()))
 
 
 def test_an_owner_that_has_no_instance_any_more_is_forgotten(
@@ -330,15 +350,15 @@ def test_an_owner_that_has_no_instance_any_more_is_forgotten(
     make_context: MakeContext,
     reply: MakeReply,
     no_instance: MakeError,
-    play: Play,
+    expect_steps: ExpectSteps,
 ) -> None:
     context = make_context()
-    play(
+    expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER), (OWN, no_instance()), (REGION, HERE), (WHERE, ARN), (VEND, reply()),
     )  # fmt: skip
     moved = "arn:aws:s3:eu-west-1:777788889999:access-grants/default"
-    resolution = play(
+    resolution = expect_steps(
         decide(state, OTHER, context),
         (data_access(OTHER), no_instance()),
         (instance_for(OTHER), moved),
@@ -348,14 +368,14 @@ def test_an_owner_that_has_no_instance_any_more_is_forgotten(
 
 
 def test_the_order_of_the_first_requests_does_not_decide_what_is_granted_later(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     # Two instances know the bucket: the caller's own has apac/, the owner's has emea/.
     context = make_context(fallback="never")
-    play(decide(state, OTHER, context), (WHO, CALLER), (data_access(OTHER, CALLER), reply("s3://sales/apac/*")))
-    play(decide(state, REQUEST, context), (OWN, no_grant()), (REGION, HERE), (WHERE, ARN), (VEND, reply()))
+    expect_steps(decide(state, OTHER, context), (WHO, CALLER), (data_access(OTHER, CALLER), reply("s3://sales/apac/*")))
+    expect_steps(decide(state, REQUEST, context), (OWN, no_grant()), (REGION, HERE), (WHERE, ARN), (VEND, reply()))
     third = wanted("apac/x", "WRITE")
-    granted = play(
+    granted = expect_steps(
         decide(state, third, context),
         (data_access(third), no_grant()),
         (data_access(third, CALLER), reply("s3://sales/apac/*")),
@@ -364,17 +384,22 @@ def test_the_order_of_the_first_requests_does_not_decide_what_is_granted_later(
 
 
 def test_the_owner_is_looked_up_again_after_five_minutes(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, play: Play, clock: Clock
+    state: CallerState,
+    make_context: MakeContext,
+    reply: MakeReply,
+    no_grant: MakeError,
+    expect_steps: ExpectSteps,
+    clock: Clock,
 ) -> None:
     context = make_context()
-    play(
+    expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER), (OWN, no_grant()), (REGION, HERE), (WHERE, ARN), (VEND, reply()),
     )  # fmt: skip
     clock.advance(300)
     # Set back, the clock makes nothing last longer.
     clock.set_back(8 * 3600)
-    play(
+    expect_steps(
         decide(state, OTHER, context),
         (data_access(OTHER, CALLER), no_grant()),
         (REGION, HERE),
@@ -387,11 +412,11 @@ def test_the_owner_is_looked_up_again_after_five_minutes(
 
 
 def test_a_list_speaks_only_for_its_own_instance(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     # The owner's grants come by the instance's policy; the caller's own instance is empty.
     context = make_context()
-    play(
+    expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (OWN, no_grant()),
@@ -401,15 +426,19 @@ def test_a_list_speaks_only_for_its_own_instance(
         (LIST, GrantPage([("READ", "s3://sales/apac/*")], None)),  # type: ignore[list-item]
         (list_of(CALLER), NOTHING_LISTED),
     )
-    play(decide(state, OTHER, context), (data_access(OTHER), reply("s3://sales/apac/*")))
+    expect_steps(decide(state, OTHER, context), (data_access(OTHER), reply("s3://sales/apac/*")))
     assert end(decide(state, wanted("amer/x"), context)).denial.kind == "no grant"
 
 
 def test_an_instance_without_a_list_is_called_for_each_key_and_the_other_is_not(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, permission_missing: MakeError, play: Play
+    state: CallerState,
+    make_context: MakeContext,
+    no_grant: MakeError,
+    permission_missing: MakeError,
+    expect_steps: ExpectSteps,
 ) -> None:
     context = make_context()
-    play(
+    expect_steps(
         decide(state, REQUEST, context),
         (WHO, CALLER),
         (OWN, no_grant()),
@@ -419,13 +448,13 @@ def test_an_instance_without_a_list_is_called_for_each_key_and_the_other_is_not(
         (LIST, permission_missing()),
         (list_of(CALLER), NOTHING_LISTED),
     )
-    play(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
+    expect_steps(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
 
 
 def test_a_list_of_several_pages_is_read_to_its_end(
-    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play
+    state: CallerState, context: FlowContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
-    play(
+    expect_steps(
         decide(state, REQUEST, context),
         (VEND, no_grant()),
         (REGION, HERE),
@@ -438,12 +467,12 @@ def test_a_list_of_several_pages_is_read_to_its_end(
 
 
 def test_a_list_that_does_not_end_is_no_list(
-    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play
+    state: CallerState, context: FlowContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     pages = [
         (LIST._replace(token=str(number) if number else None), GrantPage([], str(number + 1))) for number in range(10)
     ]
-    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), *pages)
+    expect_steps(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), *pages)
     assert start(decide(state, wanted("c"), context)) == data_access(wanted("c"))
 
 
@@ -461,37 +490,41 @@ def test_a_list_that_does_not_end_is_no_list(
 )
 def test_a_list_that_can_not_be_had_or_read_denies_nothing(
     request: pytest.FixtureRequest,
-    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play, listing: Any,
-) -> None:  # fmt: skip
+    state: CallerState,
+    context: FlowContext,
+    no_grant: MakeError,
+    expect_steps: ExpectSteps,
+    listing: Any,
+) -> None:
     if isinstance(listing, str):
         listing = request.getfixturevalue(listing)()
-    resolution = play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, listing))
+    resolution = expect_steps(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, listing))
     assert resolution.denial.kind == "no grant"
     # Nor is it asked for again within five minutes.
     other = wanted("c")
-    play(decide(state, other, context), (data_access(other), no_grant()))
+    expect_steps(decide(state, other, context), (data_access(other), no_grant()))
 
 
 # The bucket's region.
 
 
 def test_after_a_no_the_bucket_s_real_region_is_called(
-    state: CallerState, context: FlowContext, reply: MakeReply, no_instance: MakeError, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, context),
         (VEND, no_instance()),
         (REGION, THERE),
         (data_access(REQUEST, region=THERE), reply()),
     )
     assert (resolution.outcome, resolution.stored.region) == ("granted", THERE)
-    play(decide(state, OTHER, context), (data_access(OTHER, region=THERE), reply("s3://sales/apac/*")))
+    expect_steps(decide(state, OTHER, context), (data_access(OTHER, region=THERE), reply("s3://sales/apac/*")))
 
 
 def test_in_the_real_region_the_owner_is_looked_up(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, make_context()),
         (WHO, CALLER),
         (OWN, no_instance()),
@@ -504,25 +537,29 @@ def test_in_the_real_region_the_owner_is_looked_up(
 
 
 def test_no_region_is_looked_up_while_access_grants_says_yes(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
-    play(decide(state, REQUEST, context), (VEND, reply()))
+    expect_steps(decide(state, REQUEST, context), (VEND, reply()))
     assert state.bucket("sales").region is None
 
 
 def test_the_region_is_looked_up_once_in_five_minutes(
-    state: CallerState, context: FlowContext, no_grant: MakeError, permission_missing: MakeError, play: Play,
+    state: CallerState,
+    context: FlowContext,
+    no_grant: MakeError,
+    permission_missing: MakeError,
+    expect_steps: ExpectSteps,
     clock: Clock,
-) -> None:  # fmt: skip
+) -> None:
     later = wanted("amer/x")
-    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, permission_missing()))
-    play(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
+    expect_steps(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, permission_missing()))
+    expect_steps(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
     clock.advance(299)
     clock.set_back(8 * 3600)
     last = wanted("last/x")
-    play(decide(state, last, context), (data_access(last), no_grant()))
+    expect_steps(decide(state, last, context), (data_access(last), no_grant()))
     clock.advance(1)
-    play(
+    expect_steps(
         decide(state, later, context),
         (data_access(later), no_grant()),
         (BucketRegion("sales", HERE), HERE),
@@ -539,9 +576,11 @@ def test_the_region_is_looked_up_once_in_five_minutes(
     ],
 )
 def test_a_region_that_can_not_be_found_out_leaves_the_denial_and_says_so(
-    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play, trouble: Any
+    state: CallerState, context: FlowContext, no_grant: MakeError, expect_steps: ExpectSteps, trouble: Any
 ) -> None:
-    resolution = play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, trouble), (LIST, NOTHING_LISTED))
+    resolution = expect_steps(
+        decide(state, REQUEST, context), (VEND, no_grant()), (REGION, trouble), (LIST, NOTHING_LISTED)
+    )
     assert resolution.denial.kind == "no grant"
     assert "whether bucket 'sales' is in another region could not be found out" in resolution.reason
 
@@ -550,13 +589,19 @@ def test_a_region_that_can_not_be_found_out_leaves_the_denial_and_says_so(
     ("answer", "seconds"), [(TIMED_OUT, 30), (None, 300), (HERE, 300)], ids=["no answer", "no region", "a region"]
 )
 def test_a_look_up_that_failed_is_made_again_soon(
-    state: CallerState, context: FlowContext, no_grant: MakeError, permission_missing: MakeError, play: Play,
-    clock: Clock, answer: Any, seconds: float,
-) -> None:  # fmt: skip
+    state: CallerState,
+    context: FlowContext,
+    no_grant: MakeError,
+    permission_missing: MakeError,
+    expect_steps: ExpectSteps,
+    clock: Clock,
+    answer: Any,
+    seconds: float,
+) -> None:
     # A lost packet must not deny a bucket of another region for five minutes.
-    play(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, answer), (LIST, permission_missing()))
+    expect_steps(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, answer), (LIST, permission_missing()))
     clock.advance(seconds - 1)
-    play(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
+    expect_steps(decide(state, OTHER, context), (data_access(OTHER), no_grant()))
     clock.advance(1)
     third = decide(state, wanted("third"), context)
     start(third)
@@ -568,19 +613,19 @@ def test_a_look_up_that_failed_is_made_again_soon(
 
 @pytest.mark.parametrize("account", [None, "", "1234", "12345678901x", "١٢٣٤٥٦٧٨٩٠١٢", 111122223333])
 def test_an_account_that_is_none_is_malformed_and_not_kept(
-    state: CallerState, make_context: MakeContext, play: Play, account: object
+    state: CallerState, make_context: MakeContext, expect_steps: ExpectSteps, account: object
 ) -> None:
     with pytest.raises(MalformedAnswer):
-        play(decide(state, REQUEST, make_context()), (WHO, account))
+        expect_steps(decide(state, REQUEST, make_context()), (WHO, account))
     assert state.account_id is None
 
 
 @pytest.mark.parametrize("arn", [None, "", "nonsense", "arn:aws:s3:eu-west-1::access-grants/default", 7])
 def test_an_instance_arn_that_names_no_account_is_malformed(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play, arn: object
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, expect_steps: ExpectSteps, arn: object
 ) -> None:
     with pytest.raises(MalformedAnswer):
-        play(
+        expect_steps(
             decide(state, REQUEST, make_context()),
             (WHO, CALLER), (OWN, no_grant()), (REGION, HERE), (WHERE, arn),
         )  # fmt: skip
@@ -588,10 +633,10 @@ def test_an_instance_arn_that_names_no_account_is_malformed(
 
 
 def test_a_look_up_that_fails_is_a_failure_and_no_denial(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     with pytest.raises(ServiceFailure, match="GetAccessGrantsInstanceForPrefix"):
-        play(
+        expect_steps(
             decide(state, REQUEST, make_context()),
             (WHO, CALLER), (OWN, no_grant()), (REGION, HERE), (WHERE, TIMED_OUT),
         )  # fmt: skip
@@ -655,10 +700,10 @@ def test_who_waits_for_sts_waits_on_while_it_is_throttled(
 
 
 def test_a_refused_connection_to_s3_leaves_the_denial_too(
-    state: CallerState, context: FlowContext, no_grant: MakeError, play: Play
+    state: CallerState, context: FlowContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     refused = EndpointConnectionError(endpoint_url="https://s3")
-    resolution = play(
+    resolution = expect_steps(
         decide(state, REQUEST, context),
         (VEND, no_grant()), (REGION, refused), (Pause(0.1), None), (REGION, refused), (LIST, NOTHING_LISTED),
     )  # fmt: skip

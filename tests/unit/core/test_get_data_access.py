@@ -29,10 +29,10 @@ from .resolver_steps import (
     OWNER,
     REQUEST,
     VEND,
+    ExpectSteps,
     MakeContext,
     MakeError,
     MakeReply,
-    Play,
     data_access,
     wanted,
 )
@@ -46,9 +46,9 @@ def vend(state: CallerState, context: FlowContext, request: Any = REQUEST, accou
 
 
 def test_an_answer_becomes_a_record(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play, clock: Clock
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps, clock: Clock
 ) -> None:
-    stored = play(vend(state, context), (VEND, reply()))
+    stored = expect_steps(vend(state, context), (VEND, reply()))
     assert (stored.permission, str(stored.scope), stored.account_id, stored.region) == ("READ", EMEA, OWNER, HERE)
     assert (stored.vended_at, stored.expires_at) == (clock(), clock() + 3600)
     assert (stored.unmet_lifetime, stored.from_other_process) == (0, False)
@@ -57,11 +57,11 @@ def test_an_answer_becomes_a_record(
 
 
 def test_the_answer_names_the_instance_where_several_were_searched(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play
+    state: CallerState, make_context: MakeContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     state.account_id = CALLER
     context = make_context()
-    stored = play(vend(state, context, account=CALLER), (data_access(REQUEST, CALLER), reply(instance_arn=ARN)))
+    stored = expect_steps(vend(state, context, account=CALLER), (data_access(REQUEST, CALLER), reply(instance_arn=ARN)))
     assert stored.account_id == OWNER
 
 
@@ -88,10 +88,15 @@ def test_instances_shared_with_the_caller_are_searched_from_its_own_account(
     ],
 )
 def test_a_denial_says_who_was_refused_what_and_where(
-    request: pytest.FixtureRequest, state: CallerState, context: FlowContext, play: Play, clock: Clock,
-    kind: str, said: str,
-) -> None:  # fmt: skip
-    denial = play(vend(state, context), (VEND, request.getfixturevalue(kind)()))
+    request: pytest.FixtureRequest,
+    state: CallerState,
+    context: FlowContext,
+    expect_steps: ExpectSteps,
+    clock: Clock,
+    kind: str,
+    said: str,
+) -> None:
+    denial = expect_steps(vend(state, context), (VEND, request.getfixturevalue(kind)()))
     assert denial.reason == said
     assert (denial.account_id, denial.region, denial.until) == (OWNER, HERE, clock.monotonic + 300)
     # What does not depend on the target is remembered of the instance.
@@ -99,10 +104,10 @@ def test_a_denial_says_who_was_refused_what_and_where(
 
 
 def test_a_failure_says_what_it_was_for(
-    state: CallerState, context: FlowContext, bad_request: MakeError, play: Play
+    state: CallerState, context: FlowContext, bad_request: MakeError, expect_steps: ExpectSteps
 ) -> None:
     with pytest.raises(ServiceFailure) as failed:
-        play(vend(state, context), (VEND, bad_request()))
+        expect_steps(vend(state, context), (VEND, bad_request()))
     error = failed.value
     assert (error.operation, error.target, error.permission) == ("GetObject", "s3://sales/emea/q3.csv", "READ")
     assert (error.region, error.caller) == (HERE, "AKIA…WXYZ")
@@ -127,22 +132,31 @@ def test_a_failure_says_what_it_was_for(
     ],
 )
 def test_what_is_presigned_gets_credentials_for_twice_as_long(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play,
-    duration: int | None, min_lifetime: float, seconds: int | None,
-) -> None:  # fmt: skip
+    state: CallerState,
+    make_context: MakeContext,
+    reply: MakeReply,
+    expect_steps: ExpectSteps,
+    duration: int | None,
+    min_lifetime: float,
+    seconds: int | None,
+) -> None:
     context = make_context(account_id=OWNER, duration_seconds=duration)
     request = wanted(min_lifetime=min_lifetime)
-    stored = play(vend(state, context, request), (data_access(request, seconds=seconds), reply(seconds=43_200)))
+    stored = expect_steps(vend(state, context, request), (data_access(request, seconds=seconds), reply(seconds=43_200)))
     assert stored.unmet_lifetime == (min_lifetime if min_lifetime > 43_200 else 0)
 
 
 @pytest.mark.parametrize("code", ["InvalidRequest", "StsValidationError", "ValidationError", "ValidationException"])
 def test_a_duration_that_a_role_does_not_allow_is_left_to_the_service(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play,
-    aws_error: Callable[..., ClientError], code: str,
-) -> None:  # fmt: skip
+    state: CallerState,
+    context: FlowContext,
+    reply: MakeReply,
+    expect_steps: ExpectSteps,
+    aws_error: Callable[..., ClientError],
+    code: str,
+) -> None:
     request = wanted(min_lifetime=7_200)
-    stored = play(
+    stored = expect_steps(
         vend(state, context, request),
         (data_access(request, seconds=14_400), aws_error(code, "too long", 400)),
         (data_access(request), reply(seconds=3_600)),
@@ -151,24 +165,24 @@ def test_a_duration_that_a_role_does_not_allow_is_left_to_the_service(
 
 
 def test_where_no_duration_was_asked_for_the_same_error_is_a_failure(
-    state: CallerState, context: FlowContext, play: Play, aws_error: Callable[..., ClientError]
+    state: CallerState, context: FlowContext, expect_steps: ExpectSteps, aws_error: Callable[..., ClientError]
 ) -> None:
     with pytest.raises(ServiceFailure, match="perhaps for its duration"):
-        play(vend(state, context), (VEND, aws_error("StsValidationError", "…", 400)))
+        expect_steps(vend(state, context), (VEND, aws_error("StsValidationError", "…", 400)))
 
 
 def test_credentials_that_have_ended_hint_at_the_clock(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     with pytest.raises(MalformedAnswer, match=r"credentials that ended at .* Check that this machine's clock is right"):
-        play(vend(state, context), (VEND, reply(seconds=-1)))
+        expect_steps(vend(state, context), (VEND, reply(seconds=-1)))
 
 
 def test_a_grant_that_does_not_cover_the_target_is_no_answer_to_it(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     with pytest.raises(MalformedAnswer, match="'s3://sales/apac/\\*', which does not cover the target"):
-        play(vend(state, context), (VEND, reply("s3://sales/apac/*")))
+        expect_steps(vend(state, context), (VEND, reply("s3://sales/apac/*")))
 
 
 @pytest.mark.parametrize(

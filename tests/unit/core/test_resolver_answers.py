@@ -17,9 +17,9 @@ from .resolver_steps import (
     OWNER,
     REQUEST,
     VEND,
+    ExpectSteps,
     MakeContext,
     MakeReply,
-    Play,
     at,
     data_access,
     decide,
@@ -34,48 +34,50 @@ if TYPE_CHECKING:
 
 
 def test_credentials_are_kept_by_the_scope_that_matched(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
-    resolution = play(decide(state, REQUEST, context), (VEND, reply()))
+    resolution = expect_steps(decide(state, REQUEST, context), (VEND, reply()))
     again = end(decide(state, wanted("emea/q4.csv"), context))
     assert (again.outcome, again.source, again.stored) == ("granted", "cache", resolution.stored)
     listed = end(decide(state, wanted("emea/", listing=True), context))
     assert listed.stored is resolution.stored
 
 
-def test_an_object_grant_is_kept_too(state: CallerState, context: FlowContext, reply: MakeReply, play: Play) -> None:
-    play(decide(state, REQUEST, context), (VEND, reply("s3://sales/emea/q3.csv")))
+def test_an_object_grant_is_kept_too(
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
+) -> None:
+    expect_steps(decide(state, REQUEST, context), (VEND, reply("s3://sales/emea/q3.csv")))
     for _ in range(9):
         assert end(decide(state, REQUEST, context)).source == "cache"
     other = wanted("emea/q4.csv")
-    play(decide(state, other, context), (data_access(other), reply("s3://sales/emea/q4.csv")))
+    expect_steps(decide(state, other, context), (data_access(other), reply("s3://sales/emea/q4.csv")))
 
 
 @pytest.mark.parametrize("matched", ["s3://sales/emea/q3.csv", EMEA, "s3://sales/*", None, "nonsense"])
 def test_under_minimal_credentials_are_kept_for_the_target_alone(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play, matched: str | None
+    state: CallerState, make_context: MakeContext, reply: MakeReply, expect_steps: ExpectSteps, matched: str | None
 ) -> None:
     context, other = make_context(account_id=OWNER, privilege="Minimal"), wanted("emea/q4.csv")
-    resolution = play(decide(state, REQUEST, context), (VEND, reply(matched)))
+    resolution = expect_steps(decide(state, REQUEST, context), (VEND, reply(matched)))
     assert resolution.stored.scope == REQUEST.target
     assert end(decide(state, REQUEST, context)).source == "cache"
-    play(decide(state, other, context), (data_access(other), reply(matched)))
+    expect_steps(decide(state, other, context), (data_access(other), reply(matched)))
 
 
 def test_a_key_that_ends_in_a_star_is_kept_as_that_one_key(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     starred, beside = wanted("emea/q*"), wanted("emea/q3.csv")
-    resolution = play(decide(state, starred, context), (data_access(starred), reply("s3://sales/emea/q*")))
+    resolution = expect_steps(decide(state, starred, context), (data_access(starred), reply("s3://sales/emea/q*")))
     assert resolution.stored.scope == at("emea/q*")
-    play(decide(state, beside, context), (data_access(beside), reply("s3://sales/emea/q3.csv")))
+    expect_steps(decide(state, beside, context), (data_access(beside), reply("s3://sales/emea/q3.csv")))
 
 
 def test_a_key_that_ends_in_a_star_may_lie_in_a_wider_grant(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     starred = wanted("emea/q*")
-    resolution = play(decide(state, starred, context), (data_access(starred), reply(EMEA)))
+    resolution = expect_steps(decide(state, starred, context), (data_access(starred), reply(EMEA)))
     assert str(resolution.stored.scope) == EMEA
 
 
@@ -97,27 +99,32 @@ def test_a_key_that_ends_in_a_star_may_lie_in_a_wider_grant(
 )
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
 def test_of_a_malformed_answer_nothing_is_kept(
-    state: CallerState, make_context: MakeContext, reply: MakeReply, play: Play, changed: Any, fallback: str
+    state: CallerState,
+    make_context: MakeContext,
+    reply: MakeReply,
+    expect_steps: ExpectSteps,
+    changed: Any,
+    fallback: str,
 ) -> None:
     context = make_context(account_id=OWNER, fallback=fallback)
     for _ in range(2):
         deciding = decide(state, REQUEST, context)
         if fallback == "always":
-            assert play(deciding, (VEND, reply(**changed))).outcome == "fallback"
+            assert expect_steps(deciding, (VEND, reply(**changed))).outcome == "fallback"
         else:
             with pytest.raises(MalformedAnswer, match="GetDataAccess"):
-                play(deciding, (VEND, reply(**changed)))
+                expect_steps(deciding, (VEND, reply(**changed)))
         assert len(state.credentials) == 0
         assert len(state.denials) == 0
         assert len(state.calls) == 0
 
 
 def test_a_malformed_answer_does_not_take_away_what_is_held(
-    state: CallerState, context: FlowContext, reply: MakeReply, held: StoredCredentials, play: Play
+    state: CallerState, context: FlowContext, reply: MakeReply, held: StoredCredentials, expect_steps: ExpectSteps
 ) -> None:
     other = wanted("apac/x")
     with pytest.raises(MalformedAnswer):
-        play(decide(state, other, context), (data_access(other), reply(EMEA)))
+        expect_steps(decide(state, other, context), (data_access(other), reply(EMEA)))
     assert end(decide(state, REQUEST, context)).stored is held
 
 
@@ -161,19 +168,23 @@ def test_a_handler_that_logs_in_its_turn_ends(context: FlowContext, caplog: pyte
 
 
 def test_no_secret_is_in_what_is_logged(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play, caplog: pytest.LogCaptureFixture
+    state: CallerState,
+    context: FlowContext,
+    reply: MakeReply,
+    expect_steps: ExpectSteps,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        resolution = play(decide(state, REQUEST, context), (VEND, reply(credentials="AKIASECRET")))
+        resolution = expect_steps(decide(state, REQUEST, context), (VEND, reply(credentials="AKIASECRET")))
         context.log.flush()
     assert "AKIASECRET" not in caplog.text + repr(resolution)
     assert EMEA in caplog.text
 
 
 def test_credentials_are_dated_from_before_the_call(
-    state: CallerState, context: FlowContext, reply: MakeReply, play: Play, clock: Clock, after: Any
+    state: CallerState, context: FlowContext, reply: MakeReply, expect_steps: ExpectSteps, clock: Clock, after: Any
 ) -> None:
     began = clock()
-    stored = play(decide(state, REQUEST, context), (VEND, after(3, reply(seconds=900)))).stored
+    stored = expect_steps(decide(state, REQUEST, context), (VEND, after(3, reply(seconds=900)))).stored
     assert stored.vended_at == began
     assert stored.expires_at == began + 900

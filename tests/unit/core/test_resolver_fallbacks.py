@@ -34,11 +34,11 @@ from .resolver_steps import (
     VEND,
     WHERE,
     WHO,
+    ExpectSteps,
     MakeContext,
     MakeError,
     MakeReply,
     MakeStored,
-    Play,
     data_access,
     decide,
     end,
@@ -56,14 +56,18 @@ REFUSALS = {
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
 def test_where_access_grants_says_no(
     request: pytest.FixtureRequest,
-    state: CallerState, make_context: MakeContext, play: Play, which: str, fallback: str,
-) -> None:  # fmt: skip
+    state: CallerState,
+    make_context: MakeContext,
+    expect_steps: ExpectSteps,
+    which: str,
+    fallback: str,
+) -> None:
     kind, error, named = REFUSALS[which]
     refuses = request.getfixturevalue(which)
     steps: list[Any] = [(VEND, refuses()), (REGION, HERE)]
     if kind == "no grant":
         steps.append((LIST, NOTHING_LISTED))
-    resolution = play(decide(state, REQUEST, make_context(account_id=OWNER, fallback=fallback)), *steps)
+    resolution = expect_steps(decide(state, REQUEST, make_context(account_id=OWNER, fallback=fallback)), *steps)
     assert resolution.denial.kind == kind
     assert resolution.stored is None
     assert named in resolution.reason
@@ -98,9 +102,15 @@ def test_where_no_single_grant_can_cover_it(raises: bool, kind: Any) -> None:
 )
 @pytest.mark.parametrize("call", ["sts", "vend", "look-up"])
 def test_where_access_grants_can_not_be_asked(
-    request: pytest.FixtureRequest, state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play,
-    trouble: Any, fallback: str, call: str,
-) -> None:  # fmt: skip
+    request: pytest.FixtureRequest,
+    state: CallerState,
+    make_context: MakeContext,
+    no_grant: MakeError,
+    expect_steps: ExpectSteps,
+    trouble: Any,
+    fallback: str,
+    call: str,
+) -> None:
     error = request.getfixturevalue(trouble)() if isinstance(trouble, str) else trouble
     own = data_access(REQUEST, CALLER)
     steps: list[Any] = [(WHO, CALLER), (own, no_grant()), (REGION, HERE), (WHERE, ARN)]
@@ -108,13 +118,13 @@ def test_where_access_grants_can_not_be_asked(
     steps = [*steps[:number], (steps[number][0], error)]
     deciding = decide(state, REQUEST, make_context(fallback=fallback))
     if fallback == "always":
-        resolution = play(deciding, *steps)
+        resolution = expect_steps(deciding, *steps)
         assert (resolution.outcome, resolution.stored, resolution.denial) == ("fallback", None, None)
         assert resolution.error is None
         assert resolution.advice
     else:
         with pytest.raises(ServiceFailure) as failed:
-            play(deciding, *steps)
+            expect_steps(deciding, *steps)
         assert failed.value.__cause__ is error
         assert (failed.value.target, failed.value.operation) == ("s3://sales/emea/q3.csv", "GetObject")
     assert len(state.calls) == 0
@@ -123,15 +133,15 @@ def test_where_access_grants_can_not_be_asked(
 
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
 def test_where_the_caller_s_own_credentials_are_not_accepted(
-    state: CallerState, make_context: MakeContext, play: Play, aws_error: Any, fallback: str
+    state: CallerState, make_context: MakeContext, expect_steps: ExpectSteps, aws_error: Any, fallback: str
 ) -> None:
     deciding = decide(state, REQUEST, make_context(fallback=fallback))
     step = (WHO, aws_error("ExpiredToken", "The security token has expired", 403))
     if fallback == "always":
-        assert play(deciding, step).outcome == "fallback"
+        assert expect_steps(deciding, step).outcome == "fallback"
     else:
         with pytest.raises(CallerCredentialsError):
-            play(deciding, step)
+            expect_steps(deciding, step)
 
 
 @pytest.mark.parametrize("fallback", ["denied", "always", "never"])
@@ -140,21 +150,25 @@ def test_where_the_caller_s_own_credentials_are_not_accepted(
     [(ParamValidationError(report="bad"), ConfigurationError), (TypeError("a bug"), TypeError)],
 )
 def test_a_wrong_option_or_a_bug_is_always_raised(
-    state: CallerState, make_context: MakeContext, play: Play, trouble: Exception, raised: type[Exception],
+    state: CallerState,
+    make_context: MakeContext,
+    expect_steps: ExpectSteps,
+    trouble: Exception,
+    raised: type[Exception],
     fallback: str,
-) -> None:  # fmt: skip
+) -> None:
     with pytest.raises(raised):
-        play(decide(state, REQUEST, make_context(account_id=OWNER, fallback=fallback)), (VEND, trouble))
+        expect_steps(decide(state, REQUEST, make_context(account_id=OWNER, fallback=fallback)), (VEND, trouble))
     assert len(state.calls) == 0
 
 
 def test_each_denial_is_a_new_exception(
-    state: CallerState, make_context: MakeContext, no_grant: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_grant: MakeError, expect_steps: ExpectSteps
 ) -> None:
     context = make_context(account_id=OWNER, fallback="never")
     steps = (VEND, no_grant()), (REGION, HERE), (LIST, NOTHING_LISTED)
     errors = [
-        play(decide(state, REQUEST, context), *steps).error,
+        expect_steps(decide(state, REQUEST, context), *steps).error,
         *(end(decide(state, REQUEST, context)).error for _ in range(2)),
     ]
     assert len({id(error) for error in errors}) == 3
@@ -163,9 +177,9 @@ def test_each_denial_is_a_new_exception(
 
 
 def test_find_gives_the_denial_itself_whatever_the_fallback(
-    state: CallerState, make_context: MakeContext, no_instance: MakeError, play: Play
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:
-    found, source = play(
+    found, source = expect_steps(
         find(state, REQUEST, make_context(account_id=OWNER, fallback="always")),
         (VEND, no_instance()),
         (REGION, HERE),
@@ -183,18 +197,18 @@ def test_a_conclusion_is_good_enough_for_the_caller_s_own_credentials_and_not_fo
     reply: MakeReply,
     no_grant: MakeError,
     no_instance: MakeError,
-    play: Play,
+    expect_steps: ExpectSteps,
     fallback: str,
 ) -> None:
     context = make_context(fallback=fallback)
     outside = REQUEST._replace(target=REQUEST.target._replace(key="README"))
-    play(
+    expect_steps(
         decide(state, outside, context),
         (WHO, CALLER), (data_access(outside, CALLER), no_instance()), (REGION, HERE),
         (WHERE._replace(target=outside.target), no_instance()),
     )  # fmt: skip
     if fallback == "never":
-        assert play(decide(state, REQUEST, context), (WHERE, ARN), (VEND, reply())).outcome == "granted"
+        assert expect_steps(decide(state, REQUEST, context), (WHERE, ARN), (VEND, reply())).outcome == "granted"
     else:
         resolution = end(decide(state, REQUEST, context))
         assert (resolution.outcome, resolution.denial.provisional) == ("fallback", True)

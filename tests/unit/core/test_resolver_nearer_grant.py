@@ -23,10 +23,10 @@ from .resolver_steps import (
     REQUEST,
     TIMED_OUT,
     VEND,
+    ExpectSteps,
     MakeContext,
     MakeReply,
     MakeStored,
-    Play,
     at,
     data_access,
     end,
@@ -47,9 +47,9 @@ def serving(state: CallerState, key: str, context: FlowContext) -> StoredCredent
 
 
 def test_after_a_403_the_exact_target_is_vended_and_another_match_is_kept(
-    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
-    assert play(nearer(state, held, context), (VEND, reply(EXACT))) is True
+    assert expect_steps(nearer(state, held, context), (VEND, reply(EXACT))) is True
     found = serving(state, "emea/q3.csv", context)
     assert found is not None
     assert found.scope == REQUEST.target
@@ -57,22 +57,27 @@ def test_after_a_403_the_exact_target_is_vended_and_another_match_is_kept(
 
 
 def test_after_a_403_the_same_match_is_no_reason_to_try_again(
-    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
-    assert play(nearer(state, held, context), (VEND, reply(EMEA))) is False
+    assert expect_steps(nearer(state, held, context), (VEND, reply(EMEA))) is False
     assert end(nearer(state, held, context)) is False
 
 
 @pytest.mark.parametrize("trouble", ["timed out", "no_grant"])
 def test_a_nearer_grant_that_can_not_be_found_out_leaves_s3_s_own_403(
-    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture,
-    state: CallerState, context: FlowContext, held: StoredCredentials, play: Play, trouble: str,
-) -> None:  # fmt: skip
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+    state: CallerState,
+    context: FlowContext,
+    held: StoredCredentials,
+    expect_steps: ExpectSteps,
+    trouble: str,
+) -> None:
     if trouble == "no_grant":
         steps: Any = (VEND, request.getfixturevalue(trouble)()), (REGION, HERE), (LIST, NOTHING_LISTED)
     else:
         steps = ((VEND, TIMED_OUT),)
-    assert play(nearer(state, held, context), *steps) is False
+    assert expect_steps(nearer(state, held, context), *steps) is False
     assert serving(state, "emea/q4.csv", context) is held
     context.log.flush()
     warned = [record for record in caplog.records if record.levelno == logging.WARNING]
@@ -88,10 +93,10 @@ def test_no_grant_is_nearer_than_the_target_itself(
 
 
 def test_a_nearer_grant_that_another_request_found_meanwhile_is_used(
-    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     # Two requests for one object were both refused under the wide grant; the first of them found the nearer one.
-    play(nearer(state, held, context), (VEND, reply(EXACT)))
+    expect_steps(nearer(state, held, context), (VEND, reply(EXACT)))
     assert end(nearer(state, held, context)) is True
 
 
@@ -125,26 +130,26 @@ def test_a_thread_in_the_middle_of_a_decision_does_not_wait_for_it(
 
 
 def test_a_bucket_policy_that_refuses_every_key_does_not_double_the_calls(
-    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, play: Play
+    state: CallerState, context: FlowContext, held: StoredCredentials, reply: MakeReply, expect_steps: ExpectSteps
 ) -> None:
     for number in range(MAX_RECHECKS):
         request = wanted(f"emea/{number}")
-        assert play(nearer(state, held, context, request), (data_access(request), reply(EMEA))) is False
+        assert expect_steps(nearer(state, held, context, request), (data_access(request), reply(EMEA))) is False
     assert end(nearer(state, held, context, wanted("emea/one-more"))) is False
 
 
 def test_credentials_that_s3_refused_are_withdrawn(
-    state: CallerState, context: FlowContext, held: StoredCredentials, play: Play
+    state: CallerState, context: FlowContext, held: StoredCredentials, expect_steps: ExpectSteps
 ) -> None:
-    assert play(Resolver(state, REQUEST, context).withdraw(held)) is None
+    assert expect_steps(Resolver(state, REQUEST, context).withdraw(held)) is None
     assert len(state.credentials) == 0
 
 
 def test_other_processes_do_not_find_them_either(
-    state: CallerState, make_context: MakeContext, held: StoredCredentials, play: Play
+    state: CallerState, make_context: MakeContext, held: StoredCredentials, expect_steps: ExpectSteps
 ) -> None:
     context = make_context(account_id=OWNER, cache="disk")
-    play(Resolver(state, REQUEST, context).withdraw(held), (DeleteShared(held), None))
+    expect_steps(Resolver(state, REQUEST, context).withdraw(held), (DeleteShared(held), None))
     assert len(state.credentials) == 0
 
 
