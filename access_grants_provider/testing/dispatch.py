@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qs
 
-from . import post_policy, s3_operations, s3control_xml, signatures, sts
+from . import object_annotations, post_policy, s3_operations, s3control_xml, signatures, sts
 from .errors import REQUEST_ID, Refusal, error_response
 from .faults import Faults
 from .grants_api import AccessGrantsApi
@@ -129,7 +129,7 @@ class Dispatcher:
         if bucket is not None and region and region != bucket.region:
             raise _permanent_redirect(bucket)
         account_id = credential.vended.account_id if credential.vended else credential.principal.account_id
-        for need in [*call.needs, *self._tagging_needs(trace.request, call)]:
+        for need in [*call.needs, *self._copied_properties(trace.request, call)]:
             # A copy's source may be another bucket, with another owner.
             found = self._moto.find_bucket(need.bucket) if need.bucket else None
             self._permissions.check_s3(credential, [need], found.account_id if found else None)
@@ -138,6 +138,10 @@ class Dispatcher:
             upload_id = trace.request.parameters.get("uploadId")
             if upload_id is not None and not self._moto.has_upload(bucket, call.key or "", upload_id):
                 raise _no_such_upload(upload_id)
+            if call.operation in object_annotations.OPERATIONS:
+                version = trace.request.parameters.get("versionId", "")
+                stored = self._moto.find_object(bucket.name, call.key or "", version)
+                return object_annotations.answer(call.operation, stored, call.key or "", trace.request)
         place = bucket.region if bucket else region or "us-east-1"
 
         def send(request: Request) -> Response:
@@ -151,17 +155,40 @@ class Dispatcher:
                 if (refusal := self._permissions.s3_refusal(credential, need, bucket.account_id)) is not None
             }
             return delete_objects(trace.request, refused, send)
+        if call.operation == "CopyObject":
+            return self._copy(trace.request, call, send)
         return send(trace.request)
 
-    def _tagging_needs(self, request: Request, call: s3_operations.S3Call) -> list[Need]:
-        """A copy takes the tags of its source along, where it has some and the request does not replace them."""
-        if call.operation != "CopyObject" or request.header("x-amz-tagging-directive") == "REPLACE":
+    def _copied_properties(self, request: Request, call: s3_operations.S3Call) -> list[Need]:
+        """A copy takes the source's tags and annotations along, where it has some and the request does not say no."""
+        if call.operation != "CopyObject":
             return []
         bucket, key, version = copy_source(request.header("x-amz-copy-source"))
-        if not self._moto.is_tagged(bucket, key, version):
-            return []
-        read = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
-        return [Need(read, bucket, key), Need("s3:PutObjectTagging", call.bucket, call.key)]
+        needs = []
+        if request.header("x-amz-tagging-directive") != "REPLACE" and self._moto.is_tagged(bucket, key, version):
+            read = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
+            needs += [Need(read, bucket, key), Need("s3:PutObjectTagging", call.bucket, call.key)]
+        if self._copied_annotations(request):
+            actions = ("s3:GetObjectAnnotation", "s3:PutObjectAnnotation")
+            needs += [Need(actions[0], bucket, key), Need(actions[1], call.bucket, call.key)]
+        return needs
+
+    def _copied_annotations(self, request: Request) -> dict[str, bytes]:
+        if request.header("x-amz-object-annotation-directive") == "EXCLUDE":
+            return {}
+        stored = self._moto.find_object(*copy_source(request.header("x-amz-copy-source")))
+        return {} if stored is None else object_annotations.annotations_of(stored)
+
+    def _copy(self, request: Request, call: s3_operations.S3Call, send: Callable[[Request], Response]) -> Response:
+        """Have moto copy an object, and copy its annotations, which moto does not know."""
+        copied = dict(self._copied_annotations(request))
+        response = send(request)
+        target = self._moto.find_object(call.bucket or "", call.key or "", "")
+        if response.status == 200 and target is not None:
+            held = object_annotations.annotations_of(target)
+            held.clear()
+            held.update(copied)
+        return response
 
     def _unsigned(self, trace: _Trace) -> Response:
         if trace.service == "s3" and trace.bucket is not None:

@@ -27,8 +27,9 @@ InstanceLookup = Literal["account", "location"]
 class AccessGrantsApi(Administration):
     """S3 Access Grants for all accounts and regions. Safe to use from several threads through `call`.
 
-    `lifetime`, if set, is how many seconds vended credentials live whatever is asked for, and `find_instance_by` is the
-    rule of GetAccessGrantsInstanceForPrefix.
+    `longest_session` gives for how many seconds a role may be assumed, or None. `lifetime`, if set, is
+    how many seconds vended credentials live whatever is asked for, and `find_instance_by` is the rule of
+    GetAccessGrantsInstanceForPrefix.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class AccessGrantsApi(Administration):
         permissions: Permissions,
         clock: Callable[[], float],
         find_bucket: Callable[[str], Bucket | None],
+        longest_session: Callable[[str], int | None],
     ) -> None:
         super().__init__(clock, find_bucket)
+        self._longest_session = longest_session
         self._identities = identities
         self._permissions = permissions
         self.lifetime: float | None = None
@@ -88,6 +91,11 @@ class AccessGrantsApi(Administration):
                 f"You do not have {permission} permissions to the requested S3 Prefix: {given['Target']}",
             )
         instance, grant = found
+        longest = self._longest_session(grant.location.role_arn)
+        if longest is not None and given.get("DurationSeconds", 0) > longest:
+            raise Refusal(
+                "StsValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+            )
         minimal = given.get("Privilege") == "Minimal"
         scope = target if minimal else grant.scope
         seconds = given.get("DurationSeconds", DEFAULT_DURATION) if self.lifetime is None else self.lifetime

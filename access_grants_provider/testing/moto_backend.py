@@ -77,6 +77,13 @@ class MotoBackend:
         request = Request("GET", "https", "s3.amazonaws.com", f"/{quote(bucket_name)}/{quote(key, safe='')}", query)
         return b"<Tag>" in self.send_s3(request, bucket.account_id, bucket.region).body
 
+    def find_object(self, bucket_name: str, key: str, version_id: str) -> Any:
+        """moto's own object of this key, or this version of it; None if there is none."""
+        stored = self._stored_bucket(bucket_name)
+        versions = [] if stored is None else stored.keys.getlist(key, default=[])
+        found = [entry for entry in versions if not version_id or str(entry.version_id) == version_id]
+        return found[-1] if found and isinstance(found[-1], FakeKey) else None
+
     def send_s3(self, request: Request, account_id: str, region: str, signed: bool = True) -> Response:
         """Have moto carry out an S3 request that has been checked.
 

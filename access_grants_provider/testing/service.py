@@ -21,6 +21,7 @@ from .http_messages import Request, Response
 from .identities import Identity, IdentityStore
 from .moto_backend import MotoBackend
 from .moto_keys import MotoKeys
+from .moto_roles import MotoRoles
 from .permissions import ACTIONS, Permissions
 from .scopes import parse_scope
 
@@ -52,7 +53,9 @@ class LocalAccessGrants(Controls):
         self._moto = self._make_backend()
         self._identities = IdentityStore(clock, MotoKeys(self._moto).find)
         self._permissions = Permissions()
-        self._api = AccessGrantsApi(self._identities, self._permissions, clock, self._moto.find_bucket)
+        self._api = AccessGrantsApi(
+            self._identities, self._permissions, clock, self._moto.find_bucket, MotoRoles(self._moto).longest_session
+        )
         self.find_instance_by = find_instance_by
         self._dispatcher = Dispatcher(
             self._identities, self._permissions, self._api, self._faults, self._recorder, self._moto, clock

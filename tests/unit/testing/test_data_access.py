@@ -131,6 +131,22 @@ def test_durations(grants: Any, refused: Any) -> None:
     assert (left - datetime.now(timezone.utc)).total_seconds() <= 4
 
 
+def test_a_duration_that_the_locations_role_does_not_allow(either: Any, refused: Any) -> None:
+    alice, iam = either.identity("alice"), either.client("iam")
+    arn = iam.create_role(RoleName="short", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    either.bucket("data")
+    either.location("s3://data", role="short")
+    either.grant(alice, "s3://data/*", "READ")
+    control = either.client("s3control", alice)
+    question = {"AccountId": either.account_id, "Target": "s3://data/x", "Permission": "READ"}
+    assert arn.endswith(":role/short")
+    control.get_data_access(**question, DurationSeconds=3600)
+    with refused("StsValidationError", "exceeds the MaxSessionDuration set for this role"):
+        control.get_data_access(**question, DurationSeconds=3601)
+    iam.update_role(RoleName="short", MaxSessionDuration=7200)
+    control.get_data_access(**question, DurationSeconds=7200)
+
+
 def test_malformed_questions(grants: Any, refused: Any) -> None:
     alice = grants.identity("alice")
     grants.instance()
