@@ -14,6 +14,7 @@ from ..interrupts import deferred_interrupt, exit_on_interrupt
 from ..settings import Failure, Misuse, Settings, aws_options, json_option
 
 if TYPE_CHECKING:
+    from .extras import Extras
     from .journal import Journal
     from .report import Report
 
@@ -57,6 +58,21 @@ class CouldNotRun(Failure):
     metavar="FILE",
     help="Write the results to a file as JSON. It holds no account id and no key.",
 )
+@click.option(
+    "--load",
+    type=click.IntRange(min=1),
+    metavar="CALLS",
+    help="Also send up to this many GetDataAccess calls as fast as they go, to see whether AWS throttles them. "
+    "It may throttle others of the account meanwhile.",
+)
+@click.option("--long", "is_long", is_flag=True, help="Also wait for the end of credentials, for 15 minutes.")
+@click.option(
+    "--sso-profile",
+    metavar="NAME",
+    help="Also check the credentials of this profile, which you have signed in with `aws sso login`. "
+    "It needs --use-existing, and an instance that is associated with IAM Identity Center.",
+)
+@click.option("--sso-user", metavar="UUID", help="The user of --sso-profile, by the id in the directory.")
 @json_option
 @aws_options
 @click.pass_context
@@ -67,6 +83,10 @@ def verify(
     journal_file: str | None,
     clean_file: str | None,
     record_file: str | None,
+    load: int | None,
+    is_long: bool,
+    sso_profile: str | None,
+    sso_user: str | None,
     as_json: bool,
 ) -> None:
     """Check against AWS what this package assumes of S3 Access Grants, in an account of your own.
@@ -93,7 +113,10 @@ def verify(
         return
     if settings.region is None:
         raise Misuse("Give --region: in which region the checks are to run.")
+    if (sso_profile is None) != (sso_user is None):
+        raise Misuse("Give --sso-profile and --sso-user together.")
     with exit_on_interrupt():
+        from .extras import Extras
         from .plan import Names, plan
 
     if not yes:
@@ -103,7 +126,8 @@ def verify(
     names = Names.new()
     path = Path(journal_file or f"{names.run}.jsonl")
     with _ends_with_code_2():
-        report, is_removed = _run(settings, settings.region, names, path, use_existing)
+        extras = Extras(load or 0, is_long, _keys_of(sso_profile), sso_user or "")
+        report, is_removed = _run(settings, settings.region, names, path, use_existing, extras)
     report.show(as_json, colored=ctx.color is not False)
     if record_file is not None:
         with _ends_with_code_2():
@@ -113,7 +137,22 @@ def verify(
     ctx.exit(0 if report.is_as_assumed else 1)
 
 
-def _run(settings: Settings, region: str, names: Any, path: Path, use_existing: bool) -> tuple[Report, bool]:
+def _keys_of(profile: str | None) -> dict[str, Any] | None:
+    """Return the credentials of a profile, as STS would give them."""
+    if profile is None:
+        return None
+    from botocore.session import Session
+
+    credentials = Session(profile=profile).get_credentials()
+    if credentials is None:
+        raise CouldNotRun(f"The profile {profile} has no credentials", f"Sign in: aws sso login --profile {profile}")
+    keys = credentials.get_frozen_credentials()
+    return {"AccessKeyId": keys.access_key, "SecretAccessKey": keys.secret_key, "SessionToken": keys.token}
+
+
+def _run(
+    settings: Settings, region: str, names: Any, path: Path, use_existing: bool, extras: Extras
+) -> tuple[Report, bool]:
     """Create, check, and remove, whatever happens in between. Return also whether nothing is left."""
     with exit_on_interrupt():
         from ..connection import open_session
@@ -136,7 +175,7 @@ def _run(settings: Settings, region: str, names: Any, path: Path, use_existing: 
         with _terminable(), deferred_interrupt() as check_interrupt:
             waiter = Waiter(_say, check_interrupt)
             _say(f"{names.run}: what is created is in {path}")
-            scene = create(account, names, journal, waiter)
+            scene = create(account, names, journal, waiter, extras)
             report = run_checks(scene)
             check_interrupt()
     except BaseException:

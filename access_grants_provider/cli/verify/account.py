@@ -43,9 +43,9 @@ class Account:
         self.id = str(identity["Account"])
         self.partition = str(identity["Arn"]).split(":")[1]
 
-    def client(self, service: str, keys: Keys | None = None, region: str | None = None) -> Any:
-        """Return a client that signs with ``keys``, by default as the caller."""
-        given = {}
+    def client(self, service: str, keys: Keys | None = None, region: str | None = None, **options: Any) -> Any:
+        """Return a client that signs with ``keys``, by default as the caller. ``options`` are those of a Config."""
+        given: dict[str, Any] = {}
         if keys is not None:
             given = {
                 "aws_access_key_id": keys["AccessKeyId"],
@@ -54,9 +54,16 @@ class Account:
             }
         if service == "s3control" and self._control_url is not None:
             given["endpoint_url"] = self._control_url
-        config = Config(signature_version="s3v4") if service == "s3" else None
+        if service == "s3":
+            options["signature_version"] = "s3v4"
         # A nested client, because botocore loads no plugin into it: the checks are about AWS, not about this package.
-        return create_nested_client(self._session, service, region_name=region or self.region, config=config, **given)
+        given["config"] = Config(**options)
+        return create_nested_client(self._session, service, region_name=region or self.region, **given)
+
+    def has_directory(self) -> bool:
+        """Tell whether the instance is associated with IAM Identity Center."""
+        instance = self.control.get_access_grants_instance(AccountId=self.id)
+        return bool(instance.get("IdentityCenterInstanceArn") or instance.get("IdentityCenterArn"))
 
     def role_arn(self, name: str) -> str:
         """Return the ARN of a role of this account."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from .account import Keys
 from .creation import GRANTS
 from .redaction import redacted
 from .report import Report, Result, Verdict
@@ -23,7 +25,10 @@ __all__ = ["CHECKS", "Check", "run_check", "run_checks"]
 # For how long a grant that was given or taken is waited for.
 COUNTS_SECONDS = 120.0
 POLL_SECONDS = 0.5
-NO_IAM = "a local service: it gives IAM's policies and roles' limits no effect"
+# How many calls are under way at once under --load, and how long after their end credentials are tried.
+CALLS_AT_ONCE = 32
+MARGIN_SECONDS = 5.0
+NO_IAM = "a local service: it gives IAM's policies no effect"
 
 
 class Check(NamedTuple):
@@ -99,6 +104,27 @@ def _without_instance_scope(scene: Scene) -> str | None:
     return None if known else f"botocore {__version__} has no InstanceScope; 1.43.127 has"
 
 
+def _without_annotations(scene: Scene) -> str | None:
+    from botocore import __version__
+
+    known = "PutObjectAnnotation" in scene.account.s3.meta.service_model.operation_names
+    return None if known else f"botocore {__version__} has no annotations; 1.43.31 has"
+
+
+def _without_load(scene: Scene) -> str | None:
+    return None if scene.extras.load else "only with --load"
+
+
+def _without_time(scene: Scene) -> str | None:
+    return None if scene.extras.is_long else "only with --long: it takes 15 minutes"
+
+
+def _without_directory(scene: Scene) -> str | None:
+    if scene.extras.sso_keys is None:
+        return "only with --sso-profile and --sso-user"
+    return None if scene.account.has_directory() else "the instance is associated with no IAM Identity Center instance"
+
+
 def _scope(answer: dict[str, Any]) -> str:
     return f"MatchedGrantTarget {answer['MatchedGrantTarget']}"
 
@@ -138,8 +164,7 @@ def _not_allowed(scene: Scene) -> Seen:
 @_check(
     "too-long",
     "A duration that the location's role does not allow is refused as such, and not as a denial.",
-    "StsValidationError 400 InvalidRequest 400", "",
-    _on_a_local_service,
+    "StsValidationError 400 InvalidRequest 400",
 )  # fmt: skip
 def _too_long(scene: Scene) -> Seen:
     return _vend(scene, "in/*", DurationSeconds=7200)
@@ -307,10 +332,39 @@ def _copy_tagged(scene: Scene) -> Seen:
     return _copied(scene, "rw/tagged")
 
 
-def _copied(scene: Scene, key: str) -> Seen:
+@_check("copy-new-tags", "It may not give a copy other tags either.", "AccessDenied 403")
+def _copy_new_tags(scene: Scene) -> Seen:
+    return _copied(scene, "rw/plain", TaggingDirective="REPLACE", Tagging="colour=red")
+
+
+@_check(
+    "copy-annotated",
+    "The session of a grant may not copy an object that has annotations.",
+    "AccessDenied 403", "", _without_annotations,
+)  # fmt: skip
+def _copy_annotated(scene: Scene) -> Seen:
+    return _copied(scene, _annotated(scene))
+
+
+@_check(
+    "copy-excluding",
+    "With AnnotationDirective=EXCLUDE it may.",
+    "OK 200", "", _without_annotations,
+)  # fmt: skip
+def _copy_excluding(scene: Scene) -> Seen:
+    return _copied(scene, _annotated(scene), AnnotationDirective="EXCLUDE")
+
+
+def _annotated(scene: Scene) -> str:
+    note = {"Bucket": scene.names.bucket, "Key": "rw/annotated", "AnnotationName": "note"}
+    scene.account.s3.put_object_annotation(**note, AnnotationPayload=b"agp-verify")
+    return note["Key"]
+
+
+def _copied(scene: Scene, key: str, **more: str) -> Seen:
     bucket = scene.names.bucket
-    source = {"Bucket": bucket, "Key": key}
-    return see(scene.granted_s3("rw/*", "READWRITE").copy_object, Bucket=bucket, Key="rw/copy", CopySource=source)
+    copy: dict[str, Any] = {"Bucket": bucket, "Key": "rw/copy", "CopySource": {"Bucket": bucket, "Key": key}, **more}
+    return see(partial(scene.granted_s3("rw/*", "READWRITE").copy_object, **copy))
 
 
 @_check(
@@ -399,23 +453,25 @@ def _grant_scope(answer: dict[str, Any]) -> str:
 @_check("grant-counts", f"A new grant counts within {COUNTS_SECONDS:.0f} s.", "OK 200")
 def _grant_counts(scene: Scene) -> Seen:
     scene.create_grant(f"{scene.slash}soon/*", "READ")
-    return _polled(scene, "soon/*", before="AccessDenied")
+    return _polled(scene.grantee, scene, "soon/*", before="AccessDenied")
 
 
 @_check("revocation-counts", f"A deleted grant is denied within {COUNTS_SECONDS:.0f} s.", "AccessDenied 403")
 def _revocation_counts(scene: Scene) -> Seen:
     grant = scene.create_grant(f"{scene.slash}brief/*", "READ")["AccessGrantId"]
-    given = _polled(scene, "brief/*", before="AccessDenied")
+    given = _polled(scene.grantee, scene, "brief/*", before="AccessDenied")
     scene.account.control.delete_access_grant(AccountId=scene.account.id, AccessGrantId=grant)
-    return _polled(scene, "brief/*", before="OK") if given.code == "OK" else given
+    return _polled(scene.grantee, scene, "brief/*", before="OK") if given.code == "OK" else given
 
 
-def _polled(scene: Scene, path: str, before: str) -> Seen:
+def _polled(client: Any, scene: Scene, path: str, before: str) -> Seen:
     """Ask for a grant until the answer is another than ``before``, for a bounded time; return the last one."""
-    started = time.monotonic()
+    started = scene.waiter.now()
+    given = {"AccountId": scene.account.id, "Target": scene.uri(path), "Permission": "READ"}
+    call = partial(client.get_data_access, **given)
     while True:
-        seen = _vend(scene, path)
-        seconds = time.monotonic() - started
+        seen = see(call, _scope)
+        seconds = scene.waiter.now() - started
         if seen.code != before or seconds >= COUNTS_SECONDS:
             return seen._replace(seconds=round(seconds, 1))
         scene.waiter.pause(POLL_SECONDS)
@@ -436,9 +492,26 @@ def _presigned_end(scene: Scene) -> Seen:
     return _fetched(url)
 
 
+@_check(
+    "presigned-keys-end",
+    "A presigned URL ends with the credentials that signed it, also before its own end.",
+    "ExpiredToken 400", "", _without_time,
+)  # fmt: skip
+def _presigned_keys_end(scene: Scene) -> Seen:
+    keys = scene.get_data_access("in/*", "READ", DurationSeconds=900)["Credentials"]
+    url = _presigned_with(scene, keys, seconds=12 * 3600)
+    left = keys["Expiration"] - datetime.now(timezone.utc)
+    scene.waiter.wait("waiting for the end of the credentials", left.total_seconds() + MARGIN_SECONDS)
+    return _fetched(url)
+
+
 def _url(scene: Scene, seconds: int) -> str:
+    return _presigned_with(scene, scene.get_data_access("in/*", "READ")["Credentials"], seconds)
+
+
+def _presigned_with(scene: Scene, keys: Keys, seconds: int) -> str:
     given = {"Bucket": scene.names.bucket, "Key": "in/a"}
-    url: str = scene.granted_s3("in/*", "READ").generate_presigned_url("get_object", given, ExpiresIn=seconds)
+    url: str = scene.account.client("s3", keys).generate_presigned_url("get_object", given, ExpiresIn=seconds)
     return url
 
 
@@ -452,3 +525,46 @@ def _fetched(url: str) -> Seen:
 
 def _element(text: str, name: str) -> str:
     return text.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
+
+
+# Who asks, and how often. The last one may have the account throttled for a while.
+
+
+@_check(
+    "sso-identity",
+    "The credentials of `aws sso login` carry no identity context: a grant to their user does not answer.",
+    "AccessDenied 403", "You do not have READ permissions", _without_directory,
+)  # fmt: skip
+def _sso_identity(scene: Scene) -> Seen:
+    scene.create_grant(f"{scene.slash}sso/*", "READ", user=scene.extras.sso_user)
+    client = scene.account.client("s3control", scene.extras.sso_keys)
+    # Denied to the end: else the grant might only not count yet.
+    return _polled(client, scene, "sso/*", before="AccessDenied")
+
+
+@_check(
+    "throttling",
+    "GetDataAccess refuses no call of many at once, or with a code that this package takes for throttling.",
+    "SlowDown 503 Throttling 400 ThrottlingException 400 RequestLimitExceeded 503 TooManyRequestsException 429 OK 200",
+    "", _without_load,
+)  # fmt: skip
+def _throttling(scene: Scene) -> Seen:
+    options: dict[str, Any] = {
+        "retries": {"total_max_attempts": 1, "mode": "standard"},
+        "max_pool_connections": CALLS_AT_ONCE,
+    }
+    client = scene.account.client("s3control", scene.grantee_keys, **options)
+    given = {"AccountId": scene.account.id, "Target": scene.uri("in/*"), "Permission": "READ"}
+    call = partial(client.get_data_access, **given)
+    started, sent, load = scene.waiter.now(), 0, scene.extras.load
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        while sent < load:
+            scene.waiter.check_interrupt()
+            count = min(CALLS_AT_ONCE, load - sent)
+            answers = list(pool.map(lambda _: see(call), range(count)))
+            sent += count
+            seen = next((answer for answer in answers if answer.code != "OK"), answers[0])
+            if seen.code != "OK":
+                break
+    seconds = round(scene.waiter.now() - started, 1)
+    return seen._replace(message=f"{sent} calls. {seen.message}".rstrip(), seconds=seconds)

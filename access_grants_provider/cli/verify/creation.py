@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from .account import Account
+from .extras import Extras
 from .journal import Journal
 from .plan import TAG, Names, other_region
 from .scene import Scene
@@ -24,15 +25,17 @@ GRANTS = (
     ("rw/*", "READWRITE"),
     ("nest/*", "READ"),
 )
-OBJECTS = ("in/a", "in/b", "in/k*", "in/kx", "out/x", "rw/tagged", "rw/plain", "nest/a", "nest/inner/a")
+OBJECTS = (
+    *("in/a", "in/b", "in/k*", "in/kx", "out/x", "rw/tagged", "rw/annotated", "rw/plain", "nest/a", "nest/inner/a"),
+)
 TAGGED = "rw/tagged"
 NESTED = "nest/inner/*"
 GRANTEE_ACTIONS = ["s3:GetDataAccess", "s3:ListCallerAccessGrants", "s3:GetAccessGrantsInstanceForPrefix"]
 
 
-def create(account: Account, names: Names, journal: Journal, waiter: Waiter) -> Scene:
+def create(account: Account, names: Names, journal: Journal, waiter: Waiter, extras: Extras) -> Scene:
     """Create everything, wait until it counts, and return it."""
-    scene = Scene(account, names, journal, waiter)
+    scene = Scene(account, names, journal, waiter, extras)
     for step in (_create_roles, _create_buckets, _create_instance, _create_locations, _create_grants):
         waiter.check_interrupt()
         step(scene)

@@ -87,7 +87,8 @@ In {region}, under names that begin with {PREFIX} and a random number, tagged {T
              {names.grantee_role}   assumed by you; may ask for grants, and nothing else
              {names.nobody_role}    assumed by you; may do nothing
   S3 Access Grants: an instance (with --use-existing: the one that is there),
-             two locations in the first bucket, about ten grants to the grantee
+             two locations in the first bucket, about ten grants to the grantee,
+             with --sso-user one more to that user
 
 Everything is removed at the end. A few hundred requests and a few bytes for some minutes cost less than a cent; IAM
 and S3 Access Grants cost nothing of their own. You need these permissions:
@@ -105,8 +106,8 @@ def _policy(region: str) -> dict[str, Any]:
     )
     data = (
         *("CreateBucket", "PutBucketTagging", "DeleteBucket", "ListBucket", "ListBucketVersions"),
-        *("ListBucketMultipartUploads", "PutObject", "PutObjectTagging", "DeleteObject", "DeleteObjectVersion"),
-        "AbortMultipartUpload",
+        *("ListBucketMultipartUploads", "PutObject", "PutObjectTagging", "PutObjectAnnotation"),
+        *("DeleteObject", "DeleteObjectVersion", "AbortMultipartUpload"),
     )
     roles = ("CreateRole", "TagRole", "PutRolePolicy", "ListRolePolicies", "DeleteRolePolicy", "DeleteRole", "PassRole")
     return {

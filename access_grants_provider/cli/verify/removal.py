@@ -62,10 +62,14 @@ def _unless_gone(call: Callable[..., Any], *args: Any, **given: Any) -> None:
 
 def _described(entry: Entry) -> str:
     if entry["kind"] == "grant":
-        return f"the grants to {entry['grantee'].rpartition('/')[2]}"
+        return f"the grants to {_name_of(entry['grantee'])}"
     if entry["kind"] == "instance":
         return "the S3 Access Grants instance"
     return f"the {entry['kind']} {entry.get('name') or entry.get('scope')}"
+
+
+def _name_of(grantee: str) -> str:
+    return grantee.rpartition("/")[2] if grantee.startswith("arn:") else "the user of the directory"
 
 
 def _remove_role(account: Account, entry: Entry) -> None:
@@ -109,7 +113,8 @@ def _remove_location(account: Account, entry: Entry) -> None:
 
 
 def _remove_grants(account: Account, entry: Entry) -> None:
-    given = {"GranteeType": "IAM", "GranteeIdentifier": entry["grantee"]}
+    kind = "IAM" if entry["grantee"].startswith("arn:") else "DIRECTORY_USER"
+    given = {"GranteeType": kind, "GranteeIdentifier": entry["grantee"]}
     for grant in _all(account, account.control.list_access_grants, "AccessGrantsList", given):
         # Whatever the service lists: the instance may hold grants of others.
         if grant["GrantScope"].startswith(entry["scope"]):

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .account import Account, Keys
+from .extras import Extras
 from .journal import Journal
 from .plan import TAG, Names
 from .waiter import Waiter
@@ -29,18 +30,20 @@ SETTLING = frozenset({
 class Scene:
     """The account with everything that was created in it. ``grantee`` and ``nobody`` are S3 Control as these roles.
 
-    ``slash``: what a sub-prefix below the bucket begins with.
+    ``grantee_keys`` are the grantee's. ``slash``: what a sub-prefix below the bucket begins with.
     """
 
-    def __init__(self, account: Account, names: Names, journal: Journal, waiter: Waiter) -> None:
+    def __init__(self, account: Account, names: Names, journal: Journal, waiter: Waiter, extras: Extras) -> None:
         """Take what the run has; :meth:`assume_roles` completes it."""
         self.account = account
+        self.extras = extras
         self.names = names
         self.journal = journal
         self.waiter = waiter
         self.location_id = ""
         self.nested_id = ""
         self.slash = ""
+        self.grantee_keys: Keys = {}
         self.grantee: Any = None
         self.grantee_s3: Any = None
         self.nobody: Any = None
@@ -56,9 +59,9 @@ class Scene:
 
     def assume_roles(self) -> None:
         """Sign in as the grantee and as nobody, as soon as IAM lets us."""
-        keys = self._assume(self.names.grantee_role)
-        self.grantee = self.account.client("s3control", keys)
-        self.grantee_s3 = self.account.client("s3", keys)
+        self.grantee_keys = self._assume(self.names.grantee_role)
+        self.grantee = self.account.client("s3control", self.grantee_keys)
+        self.grantee_s3 = self.account.client("s3", self.grantee_keys)
         self.nobody = self.account.client("s3control", self._assume(self.names.nobody_role))
 
     def _assume(self, role: str) -> Keys:
@@ -71,16 +74,18 @@ class Scene:
         """Return what ``attempt`` returns once all that was created counts everywhere."""
         return self.waiter.until(what, attempt, SETTLING, SETTLING_SECONDS)
 
-    def create_grant(self, sub_prefix: str | None, permission: str, location: str = "", **more: str) -> dict[str, Any]:
-        """Give the grantee a grant, and return the answer."""
-        arn = self.account.role_arn(self.names.grantee_role)
-        self.journal.note("grant", grantee=arn, scope=self.uri(""))
+    def create_grant(
+        self, sub_prefix: str | None, permission: str, location: str = "", user: str = "", **more: str
+    ) -> dict[str, Any]:
+        """Give the grantee a grant, or a user of the directory, and return the answer."""
+        grantee = user or self.account.role_arn(self.names.grantee_role)
+        self.journal.note("grant", grantee=grantee, scope=self.uri(""))
         if sub_prefix is not None:
             more = {**more, "AccessGrantsLocationConfiguration": {"S3SubPrefix": sub_prefix}}  # type: ignore[dict-item]
         answer: dict[str, Any] = self.account.control.create_access_grant(
             AccountId=self.account.id,
             AccessGrantsLocationId=location or self.location_id,
-            Grantee={"GranteeType": "IAM", "GranteeIdentifier": arn},
+            Grantee={"GranteeType": "DIRECTORY_USER" if user else "IAM", "GranteeIdentifier": grantee},
             Permission=permission,
             Tags=self.tags,
             **more,

@@ -25,6 +25,10 @@ class Waiter:
         self.say = say
         self.check_interrupt = check_interrupt
 
+    def now(self) -> float:
+        """Return the seconds of a clock that nobody sets."""
+        return monotonic()
+
     def step(self, line: str) -> None:
         """Begin a step of the run."""
         self.check_interrupt()
@@ -34,6 +38,15 @@ class Waiter:
         """Wait."""
         self.check_interrupt()
         sleep(seconds)
+
+    def wait(self, what: str, seconds: float) -> None:
+        """Wait for longer, and say so every few seconds."""
+        started = shown = monotonic()
+        while (now := monotonic()) < started + seconds:
+            if now - shown >= PROGRESS_SECONDS:
+                shown = now
+                self.say(f"{what}: {started + seconds - now:.0f} s more")
+            self.pause()
 
     def until(self, what: str, attempt: Callable[[], T | None], codes: frozenset[str], seconds: float) -> T:
         """Return the first result that ``attempt`` has. It has none while it returns None or fails with ``codes``."""

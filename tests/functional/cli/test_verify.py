@@ -21,10 +21,12 @@ from access_grants_provider.cli.verify import waiter
 from access_grants_provider.cli.verify.account import Account
 from access_grants_provider.cli.verify.checks import CHECKS, Check, run_check
 from access_grants_provider.cli.verify.creation import create
+from access_grants_provider.cli.verify.extras import Extras
 from access_grants_provider.cli.verify.journal import Journal
 from access_grants_provider.cli.verify.plan import Names
+from access_grants_provider.cli.verify.scene import Scene
 from access_grants_provider.cli.verify.waiter import Waiter
-from access_grants_provider.testing import AccessGrantsServer
+from access_grants_provider.testing import AccessGrantsServer, Identity
 
 from ...conftest import Clock
 from .conftest import COMMAND
@@ -42,6 +44,8 @@ REGION = ("--region", "us-east-1")
 # Checks that are skipped on a local service, and that a test can prepare it for.
 BY_HAND = ("not-allowed", "nested-outer")
 RUN = ("verify", *REGION, "--yes")
+CENTER = "arn:aws:sso:::instance/ssoins-1234567890abcdef"
+USER = "a1b2c3d4-5678-90ab-cdef-111111111111"
 
 
 @pytest.fixture
@@ -139,14 +143,27 @@ def test_an_answer_that_differs_gives_exit_code_1(server: AccessGrantsServer, in
     assert left(server) == NOTHING
 
 
+def scene_with_all_extras(server: AccessGrantsServer, folder: Path, sso: Identity) -> Scene:
+    """What a run creates, in an instance that is associated with IAM Identity Center; ``sso`` is signed in there."""
+    account = Account(Session(), "us-east-1", None)
+    journal = Journal.create(folder / "journal", account=account.id, region="us-east-1", run="agp-verify-x")
+    keys = {"AccessKeyId": sso.access_key_id, "SecretAccessKey": sso.secret_access_key}
+    extras = Extras(10, True, {**keys, "SessionToken": sso.session_token}, USER)
+    scene = create(account, Names("x"), journal, Waiter(lambda _: None, lambda: None), extras)
+    account.control.associate_access_grants_identity_center(AccountId=account.id, IdentityCenterArn=CENTER)
+    return scene
+
+
 @pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
-def test_each_check_notices_another_answer(
-    server: AccessGrantsServer, check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    account = Account(Session(), "us-east-1", None)
-    journal = Journal.create(tmp_path / "journal", account=account.id, region="us-east-1", run="agp-verify-x")
-    scene = create(account, Names("x"), journal, Waiter(lambda _: None, lambda: None))
+def test_each_check_notices_another_answer(server: AccessGrantsServer, check: Check, tmp_path: Path) -> None:
+    scene = scene_with_all_extras(server, tmp_path, server.identity("sso", session=True))
+    account = scene.account
+    if check.id == "throttling":
+        server.rate_limit("GetDataAccess", per_second=1)
+    if check.id == "presigned-keys-end":
+        # The clients sign by the machine's clock, and the service's must not be 15 minutes ahead.
+        server.lifetime = 60
     if check.id in BY_HAND:
         # moto's policies have no effect on the service, so what they say is arranged here.
         server.forbid(account.role_arn("agp-verify-x-nobody"), "s3:GetDataAccess")
@@ -161,8 +178,53 @@ def test_each_check_notices_another_answer(
     assert result.seen is not None
     assert (result.seen.code, result.seen.status) == (RECORDED[check.id]["code"], RECORDED[check.id]["status"])
     last = server.requests[-1].operation
+    server.heal()
     server.fail(last, "Teapot", status=418, times=None)
     assert run_check(scene, check).verdict == "differs"
+
+
+@pytest.mark.exhaustive
+def test_a_sign_in_that_carries_the_user_is_noticed(server: AccessGrantsServer, tmp_path: Path) -> None:
+    enhanced = server.directory_user("amy")
+    scene = scene_with_all_extras(server, tmp_path, enhanced)
+    assert enhanced.directory_user is not None
+    scene.extras = scene.extras._replace(sso_user=enhanced.directory_user.id)
+    (check,) = (check for check in CHECKS if check.id == "sso-identity")
+    result = run_check(scene, check)
+    assert (result.verdict, str(result.seen)[:6]) == ("differs", "OK 200")
+
+
+@pytest.mark.exhaustive
+def test_what_only_an_option_asks_for_is_checked_and_nothing_is_left(
+    server: AccessGrantsServer, invoke: Callable[..., Result], tmp_path: Path
+) -> None:
+    server.instance()
+    account = {"AccountId": server.account_id}
+    server.client("s3control").associate_access_grants_identity_center(**account, IdentityCenterArn=CENTER)
+    sso, config = server.identity("sso", session=True), tmp_path / "config"
+    config.write_text(
+        f"[profile sso]\naws_access_key_id = {sso.access_key_id}\naws_secret_access_key = {sso.secret_access_key}\n"
+        f"aws_session_token = {sso.session_token}\n"
+    )
+    server.lifetime = 120
+    before = left(server)
+    options = ("--load", "40", "--long", "--sso-profile", "sso", "--sso-user", USER)
+    result = invoke(*RUN, "--use-existing", *options, "--json", AWS_CONFIG_FILE=str(config))
+    assert result.exit_code == 0, result.output
+    assert left(server) == before
+    checks = {entry["id"]: entry for entry in json.loads(result.stdout)["checks"]}
+    assert checks["throttling"]["message"] == "40 calls."
+    assert [checks[name]["verdict"] for name in ("throttling", "presigned-keys-end", "sso-identity")] == [
+        "as assumed"
+    ] * 3
+    assert USER not in result.stdout
+
+
+def test_a_profile_and_its_user_are_given_together(server: AccessGrantsServer, invoke: Callable[..., Result]) -> None:
+    result = invoke(*RUN, "--sso-profile", "sso")
+    assert result.exit_code == 2
+    assert "--sso-profile and --sso-user together" in result.stderr
+    assert server.requests == []
 
 
 def test_it_runs_on_aws_or_on_this_machine_and_not_on_both(
@@ -224,7 +286,7 @@ def test_an_existing_instance_stays_as_it_was_and_the_table_says_what_is_skipped
     result = invoke(*RUN, "--use-existing", COLUMNS="300")
     assert result.exit_code == 0, result.output
     assert left(server) == before
-    (line,) = (line for line in result.stdout.splitlines() if line.startswith("too-long "))
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("not-allowed "))
     assert " skipped " in line
     assert "a local service" in line
     assert "It says nothing of AWS." in result.stdout
