@@ -48,6 +48,7 @@ PAGES = {
         "docs/faults.md": ("faults",),
         "docs/how-it-works.md": ("decision_table",),
         "docs/libraries.md": ("libraries",),
+        "docs/local-service.md": ("setup_errors",),
     }.items()
 }
 
