@@ -49,6 +49,7 @@ PAGES = {
         "docs/how-it-works.md": ("decision_table",),
         "docs/libraries.md": ("libraries",),
         "docs/local-service.md": ("setup_errors",),
+        "docs/not-verified.md": ("verify_checks",),
     }.items()
 }
 

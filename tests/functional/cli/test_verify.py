@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -29,7 +31,7 @@ from access_grants_provider.cli.verify.waiter import Waiter
 from access_grants_provider.testing import AccessGrantsServer, Identity
 
 from ...conftest import Clock
-from .conftest import COMMAND
+from .conftest import COMMAND, ROOT
 
 # Written by `access-grants verify --region us-east-1 --yes --record FILE` on AWS, once somebody has run it there.
 RECORDING = json.loads(Path(__file__).with_name("verified.json").read_text(encoding="utf-8"))
@@ -225,6 +227,21 @@ def test_a_profile_and_its_user_are_given_together(server: AccessGrantsServer, i
     assert result.exit_code == 2
     assert "--sso-profile and --sso-user together" in result.stderr
     assert server.requests == []
+
+
+def test_the_page_shows_the_checks_and_each_check_belongs_to_a_point() -> None:
+    spec = importlib.util.spec_from_file_location("page", ROOT / "tools" / "docs" / "verify_checks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    text = (ROOT / "docs" / "not-verified.md").read_text(encoding="utf-8")
+    assert page.render(text) == text, "run python -m tools.docs"
+    points = text.partition("\n- ")[2].partition("\n## ")[0].split("\n- ")
+    ids = {check.id for check in CHECKS}
+    named = [ids & set(re.findall(r"`([a-z-]+)`", point.rpartition("(")[2])) for point in points]
+    assert all(found or "No check:" in point for found, point in zip(named, points, strict=True))
+    assert set().union(*named) == ids
 
 
 def test_it_runs_on_aws_or_on_this_machine_and_not_on_both(
