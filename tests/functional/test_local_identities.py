@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
+import access_grants_provider
 from access_grants_provider.testing import AccessGrantsServer, Identity
 
 SDK = os.environ.get("SDK_FOR_JAVASCRIPT", "")
@@ -36,6 +37,12 @@ async def read():
 
 asyncio.run(read())
 """
+
+
+needs_aws_cli = pytest.mark.skipif(
+    not os.access(AWS, os.X_OK),
+    reason="no AWS CLI: install the extra test-cli, or name one in ACCESS_GRANTS_TEST_AWS",
+)
 
 
 @pytest.fixture
@@ -116,10 +123,22 @@ def test_python_reads_through_the_grant(server: AccessGrantsServer, tmp_path: Pa
 
 
 @pytest.mark.exhaustive
-@pytest.mark.skipif(
-    not os.access(AWS, os.X_OK),
-    reason="no AWS CLI: install the extra test-cli, or name one in ACCESS_GRANTS_TEST_AWS",
-)
+@needs_aws_cli
+@pytest.mark.parametrize("caller", CALLERS)
+def test_the_aws_cli_with_the_plugin_reads(server: AccessGrantsServer, tmp_path: Path, caller: str) -> None:
+    variables = {**CALLERS[caller](server, tmp_path), "HOME": str(tmp_path)}
+    plugins = "[plugins]\naccess-grants = access_grants_provider.awscli\n"
+    if run([AWS, "--version"], {}).startswith("aws-cli/2."):
+        plugins += f"cli_legacy_plugin_path = {Path(access_grants_provider.__file__).parents[1]}\n"
+    config = tmp_path / "config"
+    config.write_text(f"{config.read_text() if config.exists() else ''}{plugins}")
+    variables["AWS_CONFIG_FILE"] = str(config)
+    assert run([AWS, "s3", "cp", "s3://sales/in/x", "-"], variables) == "granted"
+    assert set(reads(server)) == {("grant", 200)}
+
+
+@pytest.mark.exhaustive
+@needs_aws_cli
 @pytest.mark.parametrize("caller", CALLERS)
 def test_the_aws_cli_asks_for_the_grant_and_reads(server: AccessGrantsServer, tmp_path: Path, caller: str) -> None:
     variables = CALLERS[caller](server, tmp_path)
