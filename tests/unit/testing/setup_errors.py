@@ -315,5 +315,6 @@ EVERYWHERE = [
         ("GetDataAccess",), Target=("absent", None), Privilege=("unknown", "Most"), TargetType=("unknown", "Folder")
     ),
     *of_length(("GetDataAccess",), "Target", 2000),
+    *wrong(("GetDataAccess", "ListCallerAccessGrants"), InstanceScope=("unknown", "SOME")),
 ]  # fmt: skip
 ROWS = [*EVERYWHERE, *ROWS]
