@@ -113,13 +113,23 @@ class _Handler(BaseHTTPRequestHandler):
             target = target.partition("://")[2]
             target = target[len(parts.netloc) :]
         path, _, query = target.partition("?")
-        request = Request(self.command, "http", host, path or "/", query, headers, self._body(headers))
+        try:
+            body = self._body(headers)
+        except ValueError:
+            # Where the body ends is not known, so neither is where another request would begin.
+            self.close_connection = True
+            self._send(Response(400, {"Content-Type": "text/plain"}, b"The length of the body is no number.\n"))
+            return
+        request = Request(self.command, "http", host, path or "/", query, headers, body)
         self._send(self.server.handle_message(request, proxied))
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if "chunked" in headers.get("transfer-encoding", "").lower():
             return self._chunked_body()
-        return self.rfile.read(int(headers.get("content-length") or 0))
+        length = int(headers.get("content-length") or 0)
+        if length < 0:
+            raise ValueError(length)
+        return self.rfile.read(length)
 
     def _chunked_body(self) -> bytes:
         chunks = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -120,6 +121,20 @@ def test_chunked_bodies(server: AccessGrantsServer) -> None:
     status, _ = raw(server, "PUT", f"{url.path}?{url.query}", body=iter([b"one ", b"two"]), encode_chunked=True)
     assert status == 200
     assert server.read("s3://sales/chunked") == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [("Content-Length: many", ""), ("Content-Length: -1", ""), ("Transfer-Encoding: chunked", "many\r\n")],
+)
+def test_a_body_without_an_end_is_refused(server: AccessGrantsServer, header: str, body: str) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"PUT /sales/x HTTP/1.1\r\nHost: {host}\r\n{header}\r\n\r\n{body}".encode())
+        answer = b""
+        while part := connection.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 def test_large_objects_and_trailing_checksums(server: AccessGrantsServer) -> None:
