@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import ProfileNotFound
+from botocore.exceptions import InvalidRetryConfigurationError, ProfileNotFound
 from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST
 from botocore.session import Session
 
@@ -81,6 +81,14 @@ except ImportError:
         """Make a client."""
         client: BaseClient = session.create_client(service_name, **kwargs)
         return client
+
+
+try:
+    Config(retries={"total_max_attempts": 1})
+    ATTEMPTS = "total_max_attempts"
+except InvalidRetryConfigurationError:
+    # AWS CLI v2: its botocore counts the first attempt under this name, and knows no other.
+    ATTEMPTS = "max_attempts"
 
 
 def time_limit(left: float, whole: float) -> float:
@@ -177,7 +185,7 @@ class ClientShape(NamedTuple):
 
     def config(self, make: Callable[..., Config] = Config, **more: Any) -> Config:
         """Return the configuration of a client for the calls, made by a class of configurations."""
-        no_retries = {"total_max_attempts": 1, "mode": "standard"}
+        no_retries = {ATTEMPTS: 1, "mode": "standard"}
         return make(user_agent_extra=USER_AGENT, retries=no_retries, **dict(self.options), **more)
 
     def endpoint_url(self, service: str, config: AccessGrantsConfig) -> str | None:

@@ -175,17 +175,33 @@ def test_a_botocore_that_honours_request_credentials_keeps_its_own_signatures():
     assert versions == ["s3v4"]
 
 
-def test_a_botocore_without_nested_clients_will_do():
-    program = (
-        # What else imports it has done so by then.
-        "import botocore.session; botocore.session.Session().create_client('s3', region_name='us-east-1');"
-        "del botocore.utils.create_nested_client; import access_grants_provider.awscli;"
-        "from access_grants_provider.sdk.internal_clients import ClientShape, InternalClients;"
-        "shape = ClientShape((), None, None, None);"
-        "print(InternalClients(None).get('sts', 'us-east-1', shape, None, 20, True).meta.region_name)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "us-east-1\n"
+PROGRAM = """
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import InvalidRetryConfigurationError
+
+# What else imports it has done so by then.
+botocore.session.Session().create_client("s3", region_name="us-east-1")
+del botocore.utils.create_nested_client
+
+def validate(self, retries):
+    for name in (retries or {}).keys() - {"max_attempts", "mode"}:
+        raise InvalidRetryConfigurationError(retry_config_option=name, valid_options="")
+
+Config._validate_retry_configuration = validate
+import access_grants_provider.awscli
+from access_grants_provider.sdk.internal_clients import ClientShape, InternalClients
+
+shape = ClientShape((), None, None, None)
+print(shape.config().retries["max_attempts"])
+Config._validate_retry_configuration = lambda self, retries: None
+print(InternalClients(None).get("sts", "us-east-1", shape, None, 20, True).meta.region_name)
+"""
+
+
+def test_a_botocore_without_nested_clients_and_total_attempts_will_do():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("1\nus-east-1\n", "")
 
 
 CRT = "preferred_transfer_client = classic"
