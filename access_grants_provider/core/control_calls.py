@@ -19,8 +19,12 @@ __all__ = ["CallBudget", "control_call", "wait_for"]
 
 # A job that starts 1,000 workers at once meets the service's rate limit in most of them. Full jitter spreads them:
 # https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+# Once fewer calls come than the service admits, each worker gets through with its next one: the last of them loses one
+# pause. So the longest pause is half of the time that the request has waited, and no power of the attempts, many of
+# which fit into a short time: the last of N workers is through after 1.2 x N / rate. `python -m stress.cold_workers`
+# measures it.
 THROTTLE_SECONDS = 120.0
-THROTTLE_FIRST_PAUSE, THROTTLE_LONGEST_PAUSE = 0.5, 20.0
+THROTTLE_FIRST_PAUSE, THROTTLE_LONGEST_PAUSE, THROTTLE_SHARE = 0.5, 10.0, 1 / 2
 # What else is tried again, how often in all: a connection that the service has closed meanwhile, an error of its own.
 ATTEMPTS: dict[RetryKind, int] = {"broken": 2, "failed": 3}
 FIRST_PAUSE = 0.1
@@ -38,7 +42,7 @@ class CallBudget:
         "_has_called",
         "_jitter",
         "_seconds",
-        "_throttled_until",
+        "_throttled_at",
         "is_patient",
         "owned",
     )
@@ -51,7 +55,8 @@ class CallBudget:
         # A request that may go on without a grant does not wait two minutes for one.
         self.is_patient = is_patient
         self._has_called = False
-        self._throttled_until: float | None = None
+        # When the service first refused a call of this decision for its rate limit.
+        self._throttled_at: float | None = None
         # The calls that others wait for while this decision pauses.
         self.owned: list[InFlightCall] = []
 
@@ -80,17 +85,19 @@ class CallBudget:
         """Return how long to pause before the call is made again; None where it is not."""
         kind = retry_kind(error)
         if kind == "throttled":
-            return self._throttle_pause(attempt)
+            return self._throttle_pause()
         if kind is None or attempt + 1 >= ATTEMPTS[kind]:
             return None
         return self._jitter(FIRST_PAUSE * 2.0**attempt)
 
-    def _throttle_pause(self, attempt: int) -> float | None:
+    def _throttle_pause(self) -> float | None:
         now = self._clock.monotonic()
-        if self._throttled_until is None:
-            self._throttled_until = now + THROTTLE_SECONDS if self.is_patient else self._deadline
-        left = self._throttled_until - now
-        longest = min(THROTTLE_LONGEST_PAUSE, THROTTLE_FIRST_PAUSE * 2.0 ** min(attempt, 10))
+        if self._throttled_at is None:
+            self._throttled_at = now
+        waited = now - self._throttled_at
+        # Whoever gives a decision more than two minutes gives them to this too.
+        left = max(THROTTLE_SECONDS, self._seconds) - waited if self.is_patient else self._deadline - now
+        longest = min(THROTTLE_LONGEST_PAUSE, max(THROTTLE_FIRST_PAUSE, waited * THROTTLE_SHARE))
         if left <= 0 or (longest > left and not self.is_patient):
             return None
         pause = min(left, self._jitter(longest))

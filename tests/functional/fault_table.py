@@ -96,10 +96,11 @@ ATTEMPT_RULES = (
     # An error of HeadBucket names the region too.
     ("HeadBucket", "500|503|SlowDown|429", "*", 1),
     ("*", "500", "*", 3),
-    # After pauses of 0.5, 1, 2, 4 and 8 s, 16 more do not fit into the 20 s of `timeout_seconds`.
-    ("*", "503|SlowDown|429", "always", 6),
-    # After pauses of 0.5, 1, 2, 4, 8, 16, 20, 20, 20, 20 and 8.5 s: two minutes.
-    ("*", "503|SlowDown|429", "*", 12),
+    # After three pauses of 0.5 s and six that are half of the time waited, which is 17.1 s then, 8.5 s more do not fit
+    # into the 20 s of `timeout_seconds`.
+    ("*", "503|SlowDown|429", "always", 10),
+    # After these 8.5 s, nine times 10 s, and 4.4 s: two minutes.
+    ("*", "503|SlowDown|429", "*", 21),
     ("*", "refused|reset", "*", 2),
     ("*", "*", "*", 1),
 )

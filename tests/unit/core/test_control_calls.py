@@ -19,6 +19,7 @@ from botocore.exceptions import (
 
 from access_grants_provider.core.caller_state import CallerState
 from access_grants_provider.core.control_calls import (
+    THROTTLE_FIRST_PAUSE,
     THROTTLE_LONGEST_PAUSE,
     THROTTLE_SECONDS,
     WAIT_SECONDS,
@@ -205,7 +206,7 @@ def test_what_is_throttled_is_tried_again_for_two_minutes(
     made = Made(make_context(timeout_seconds=1), clock, lambda _: aws_error(code, "…", status), seconds=0.05)
     assert made.ended.response["Error"]["Code"] == code
     assert clock.monotonic - began == pytest.approx(THROTTLE_SECONDS, abs=1)
-    assert 8 < len(made.attempts) < 20
+    assert len(made.attempts) == 20
 
 
 def test_what_is_throttled_for_less_is_answered(make_context: MakeContext, clock: Clock, slow_down: MakeError) -> None:
@@ -214,28 +215,49 @@ def test_what_is_throttled_for_less_is_answered(make_context: MakeContext, clock
     assert made.ended == CALLER
 
 
-def test_the_pauses_grow_to_twenty_seconds_and_are_spread_over_all_of_that(
+def test_a_pause_takes_up_to_half_of_the_time_waited_and_ten_seconds_at_most(
     make_context: MakeContext, clock: Clock, slow_down: MakeError
 ) -> None:
-    asked: list[float] = []
+    asked: list[tuple[float, float]] = []
+    began = clock.monotonic
 
     def jitter(seconds: float) -> float:
-        asked.append(seconds)
+        asked.append((clock.monotonic - began, seconds))
         return random.Random(len(asked)).uniform(0, seconds)
 
     made = Made(make_context(jitter=jitter), clock, lambda _: slow_down())
-    assert asked[:7] == [0.5, 1, 2, 4, 8, 16, THROTTLE_LONGEST_PAUSE]
-    assert max(asked) == THROTTLE_LONGEST_PAUSE
+    for waited, longest in asked:
+        assert longest == pytest.approx(min(THROTTLE_LONGEST_PAUSE, max(THROTTLE_FIRST_PAUSE, waited / 2)))
+    assert {asked[0][1], max(longest for _, longest in asked)} == {THROTTLE_FIRST_PAUSE, THROTTLE_LONGEST_PAUSE}
     assert sum(made.pauses) == pytest.approx(THROTTLE_SECONDS)
-    assert all(pause <= most for pause, most in zip(made.pauses, asked, strict=True))
+    assert all(pause <= most for pause, (_, most) in zip(made.pauses, asked, strict=True))
+
+
+def test_the_time_waited_is_that_of_the_decision_whatever_was_called(
+    make_context: MakeContext, clock: Clock, slow_down: MakeError
+) -> None:
+    # STS was throttled for six seconds; GetDataAccess does not begin with short pauses again.
+    context = make_context()
+    budget = CallBudget(context)
+    budget.pause_after(slow_down(), 0)
+    clock.advance(6)
+    assert budget.pause_after(slow_down(), 0) == 3
+
+
+@pytest.mark.parametrize(("timeout", "patience"), [(20, 120), (300, 300)])
+def test_who_gives_a_decision_longer_than_two_minutes_gives_that_to_throttling_too(
+    make_context: MakeContext, clock: Clock, slow_down: MakeError, timeout: float, patience: float
+) -> None:
+    made = Made(make_context(timeout_seconds=timeout), clock, lambda _: slow_down())
+    assert sum(made.pauses) == pytest.approx(patience)
 
 
 def test_what_throttling_costs_is_no_part_of_the_decision_s_time(
     make_context: MakeContext, clock: Clock, slow_down: MakeError
 ) -> None:
-    made = Made(make_context(timeout_seconds=20), clock, lambda attempt: slow_down() if attempt < 6 else CALLER)
+    made = Made(make_context(timeout_seconds=20), clock, lambda attempt: slow_down() if attempt < 12 else CALLER)
     assert sum(made.pauses) > 20
-    assert made.attempts == [pytest.approx(20)] * 7
+    assert made.attempts == [pytest.approx(20)] * 13
     assert made.budget.left() == pytest.approx(20)
 
 
