@@ -5,7 +5,7 @@ botocore's own retries are off for these calls: they would try a refused connect
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -109,10 +109,16 @@ class CallBudget:
 
 
 def control_call(
-    call: ControlCall, context: FlowContext, budget: CallBudget, *, is_needed: bool = True
+    call: ControlCall,
+    context: FlowContext,
+    budget: CallBudget,
+    *,
+    is_needed: bool = True,
+    look_elsewhere: Callable[[], Generator[Step, Any, Any]] | None = None,
 ) -> Generator[Step, Any, Any]:
     """Make a call and return its reply. What is not needed for the decision is asked for once, and not again.
 
+    What ``look_elsewhere`` finds after a pause, if it finds anything, is returned in place of a reply.
     Raises ``ClientError`` for an answer that is an error and ``BotoCoreError`` where there is none, for the caller of
     this to translate.
     """
@@ -127,6 +133,9 @@ def control_call(
                 raise
         attempts[kind] = attempts.get(kind, 0) + 1
         yield Pause(pause)
+        found = None if look_elsewhere is None else (yield from look_elsewhere())
+        if found is not None:
+            return found
 
 
 def wait_for(call: InFlightCall, context: FlowContext, budget: CallBudget) -> Generator[Step, Any, bool]:

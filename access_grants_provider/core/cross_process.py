@@ -1,7 +1,8 @@
 """What processes share under ``cache="disk"``: credentials that one of them was vended.
 
 Memory is asked first, always; only a miss comes here. There is no lock among processes: several that miss at the same
-moment are each vended the grant once, and none can wait for another that has stopped.
+moment are each vended the grant once, and none can wait for another that has stopped. One whose call is throttled looks
+here again before it repeats the call.
 """
 
 from __future__ import annotations

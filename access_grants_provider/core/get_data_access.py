@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +17,7 @@ from .caller_state import DENIAL_SECONDS, INSTANCE_SECONDS, CallerState
 from .config import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS, AccessGrantsConfig
 from .control_calls import CallBudget, control_call
 from .credential_cache import StoredCredentials
+from .cross_process import load_shared
 from .flow_context import FlowContext
 from .io_requests import DataAccessReply, GetDataAccess, GrantRequest, Step
 from .scopes import GrantScope, MalformedScope
@@ -39,15 +41,22 @@ def searches_shared_instances(account_id: str, state: CallerState, context: Flow
 def get_data_access(
     account_id: str, region: str, state: CallerState, request: GrantRequest, context: FlowContext, budget: CallBudget
 ) -> Vended:
-    """Call GetDataAccess and read its answer: credentials, or a denial. Raises :class:`ServiceFailure`."""
+    """Call GetDataAccess and read its answer: credentials, or a denial. Raises :class:`ServiceFailure`.
+
+    Under ``cache="disk"`` the answer may be another process's, who was vended the same while this call was throttled.
+    """
     shared = searches_shared_instances(account_id, state, context)
     seconds = _seconds(request, context.config)
     call = GetDataAccess(account_id, region, request.permission, request.target, shared, seconds)
     purpose = purpose_of(request, "s3:GetDataAccess", region, state)
     vended_at = context.clock.wall()
+    look_on_disk = None
+    if context.config.cache == "disk":
+        held = state.credentials.find(request.permission, request.target, vended_at)
+        look_on_disk = partial(load_shared, state, request, context, held)
     try:
         try:
-            reply = yield from control_call(call, context, budget)
+            reply = yield from control_call(call, context, budget, look_elsewhere=look_on_disk)
         except ClientError as error:
             if call.seconds is None or not refuses_duration(error):
                 raise
@@ -58,6 +67,8 @@ def get_data_access(
         if kind is None:
             raise purpose.failure(error) from error
         return _denial(kind, account_id, region, state, request, context)
+    if isinstance(reply, StoredCredentials):
+        return reply
     return _read_reply(reply, vended_at, account_id, region, purpose, request, context)
 
 

@@ -317,6 +317,9 @@ class Resolver:
         if isinstance(found, Denial):
             state.denials.add(request.permission, request.target, found)
             return found
+        if found.from_other_process:
+            # It is in memory and on disk already.
+            return found
         state.credentials.add(found)
         learn_folder_depth(state, request.permission, found.scope, context)
         if stale is not None and self._replaces(found, stale):

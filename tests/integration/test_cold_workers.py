@@ -54,6 +54,14 @@ def test_the_service_is_called_a_few_times_a_worker(cold: Any) -> None:
     assert unknown.faults() == []
 
 
+def test_workers_that_share_a_disk_are_vended_less_often_and_are_through_sooner(cold: Any) -> None:
+    apart, shared = cold.simulate(cold.Herd(200, 10)), cold.simulate(cold.Herd(200, 10, per_host=8))
+    assert shared.faults() == []
+    assert shared.vends < 2 * 200 / 8
+    assert shared.seconds < apart.seconds / 4
+    assert shared.calls["GetDataAccess"] < apart.calls["GetDataAccess"] / 2
+
+
 def test_those_who_can_not_be_admitted_in_time_fail_and_are_not_signed_as_the_caller(cold: Any) -> None:
     outcome = cold.simulate(cold.Herd(150, 1))
     # One a second for 120 s; what nobody asks for in a second is lost.

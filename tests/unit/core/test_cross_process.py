@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from access_grants_provider.core.caller_state import CallerState
+from access_grants_provider.core.control_calls import THROTTLE_FIRST_PAUSE
 from access_grants_provider.core.cross_process import load_shared
 from access_grants_provider.core.flow_context import FlowContext
-from access_grants_provider.core.io_requests import LoadShared, StoreShared
+from access_grants_provider.core.io_requests import LoadShared, Pause, StoreShared
+from access_grants_provider.core.resolver import Resolver
 from access_grants_provider.exceptions import Unreachable
 
 from .resolver_steps import (
@@ -30,6 +32,8 @@ from .resolver_steps import (
     at,
     decide,
     end,
+    finish,
+    resume,
     wanted,
 )
 
@@ -55,6 +59,29 @@ def test_what_another_process_was_vended_spares_the_call(
     resolution = expect_steps(decide(state, REQUEST, disk), (LOAD, [shared]))
     assert (resolution.stored, resolution.source) == (shared, "cache")
     assert end(decide(state, wanted("emea/q4.csv"), disk)).stored is shared
+
+
+def test_while_a_call_is_throttled_another_process_may_be_vended_the_same(
+    state: CallerState, disk: FlowContext, make_stored: MakeStored, slow_down: MakeError, expect_steps: ExpectSteps
+) -> None:
+    shared = make_stored(from_other_process=True)
+    pause = Pause(THROTTLE_FIRST_PAUSE)
+    steps: Any = (LOAD, []), (VEND, slow_down()), (pause, None), (LOAD, []), (VEND, slow_down()), (pause, None)
+    resolution = expect_steps(decide(state, REQUEST, disk), *steps, (LOAD, [shared]))
+    assert (resolution.stored, resolution.source) == (shared, "cache")
+    assert end(decide(state, wanted("emea/q4.csv"), disk)).stored is shared
+
+
+def test_what_s3_has_refused_is_no_answer_while_the_call_for_a_nearer_grant_is_throttled(
+    state: CallerState, disk: FlowContext, held: Any, slow_down: MakeError, reply: MakeReply
+) -> None:
+    searching = Resolver(state, REQUEST, disk, exact=True).nearer_grant(held)
+    assert next(searching) == LOAD
+    for answer, expected in (([], VEND), (slow_down(), Pause(THROTTLE_FIRST_PAUSE)), (None, LOAD), ([], VEND)):
+        step = resume(searching, answer)
+        assert getattr(step, "call", step) == expected
+    assert isinstance(resume(searching, reply(str(REQUEST.target))), StoreShared)
+    assert finish(searching, None) is True
 
 
 def test_what_was_vended_is_stored_for_the_others(
