@@ -58,7 +58,7 @@ class AccessGrantsConfig:
     ``audit_context``: text of at most 2048 characters for CloudTrail.
     ``endpoint_url``: where S3 Control answers (a VPC endpoint, a local server); None is AWS.
     ``timeout_seconds``: 1 to 300, how long the control calls of one decision may take together, 20 unless given. What
-    the service's rate limit costs comes on top, two minutes at most.
+    the service's rate limit costs comes on top: two minutes at most, or this long again if that is more.
     ``probes``: ``"grants"`` answers HeadObject of a folder's name, HeadBucket and GetBucketLocation from a grant within
     that folder or bucket where S3 refuses them to the caller, ``"s3"`` leaves S3's answer as it is.
     ``prefetch``: what to vend in the background as soon as the first client is made, as ``s3://`` URIs set apart by
