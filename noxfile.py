@@ -112,6 +112,15 @@ def ecosystem(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
+@nox.session(python="3.12")
+def engines(session: nox.Session) -> None:
+    """Run programs on Ray, Spark and a dask cluster. Spark needs Java, and its tests are skipped without."""
+    install(session, "test-engines")
+    # Files, and not a folder: they run in one process, so that each starts its engine once.
+    files = sorted(Path("tests/ecosystem").glob("test_engines_*.py"))
+    session.run("pytest", "-m", "engines", *map(str, files), *session.posargs)
+
+
 def javascript(session: nox.Session) -> dict[str, str]:
     """Install the SDK for JavaScript, if there is npm; one test has it read through ``credential_process``."""
     folder = folder_of(session, "javascript")
