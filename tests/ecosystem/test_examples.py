@@ -1,10 +1,11 @@
-"""The examples run as they stand; where S3 is and who signs, they have from the environment."""
+"""The examples run as they stand; where S3 is and who signs, they have from the environment.
+
+Those of Ray, Spark and dask are in ``test_engines_….py``.
+"""
 
 from __future__ import annotations
 
-import io
 import json
-import runpy
 from pathlib import Path
 
 import pytest
@@ -26,36 +27,6 @@ def test_the_notebook_runs(server, emea, run, signers):
     server.put("s3://sales/emea/2026/q3.csv", "country,amount\nFR,1\nDE,2\nFR,4\n")
     printed = run(EXAMPLES / "notebook_pandas.py", emea, BOTOCORE_EXPERIMENTAL__PLUGINS="")
     assert printed.splitlines()[1:] == ["     DE       2", "     FR       5", "2 countries kept"]
-    assert signers() == {"grant"}
-    assert server.calls("GetDataAccess") == 2
-
-
-@pytest.mark.needs("dask", "distributed", "pandas", "pyarrow", "s3fs")
-def test_the_dask_cluster_runs(server, emea, run, signers):
-    import pandas
-
-    for number, country in enumerate(["DE", "FR"] * 4):
-        file = io.BytesIO()
-        pandas.DataFrame({"country": [country], "amount": [number]}).to_parquet(file)
-        server.put(f"s3://sales/emea/2026/part.{number}.parquet", file.getvalue())
-    printed = run(EXAMPLES / "dask_cluster.py", emea, BOTOCORE_EXPERIMENTAL__PLUGINS="")
-    assert printed.splitlines()[-2:] == ["DE    12", "FR    16"]
-    assert signers() == {"grant"}
-    # Four workers, and the program itself.
-    assert server.calls("GetDataAccess") <= 5
-
-
-def test_what_ray_and_spark_hand_on_is_all_a_worker_needs(server, emea, run, signers):
-    example = runpy.run_path(str(EXAMPLES / "ray_and_spark.py"))
-    server.put("s3://sales/emea/2026/part.0.parquet", b"12345")
-    program = f"""
-        import runpy
-        print(runpy.run_path({str(EXAMPLES / "ray_and_spark.py")!r})["size"]("emea/2026/part.0.parquet"))
-    """
-    prefix = "spark.executorEnv."
-    by_spark = {name.removeprefix(prefix): value for name, value in example["SPARK_CONFIG"].items()}
-    for handed_on in (example["RAY_RUNTIME_ENV"]["env_vars"], by_spark):
-        assert run(program, emea, **{"BOTOCORE_EXPERIMENTAL__PLUGINS": "", **handed_on}) == "5\n"
     assert signers() == {"grant"}
     assert server.calls("GetDataAccess") == 2
 
