@@ -87,6 +87,17 @@ def test_a_client_of_another_service_is_refused(grants, register, edge):
         register(edge.session().client("sqs"))
 
 
+@pytest.mark.alice("READ s3://data/in/*", objects=["s3://data/in/x"])
+@pytest.mark.only("botocore", reason="the options of a session are the same for both clients")
+def test_registering_again_with_the_same_options_forgets_nothing(grants, register, alice, control):
+    """A task registers each time it runs; its worker goes on."""
+    session = grants.session(alice)
+    for _ in range(3):
+        register(session)
+        session.client("s3").head_object(Bucket="data", Key="in/x")
+    assert control().count("GetDataAccess") == 1
+
+
 def test_registering_twice_leaves_one_provider_with_the_later_options(grants, register, alice):
     session = grants.session(alice)
     first = register(session, fallback="never")
