@@ -55,9 +55,11 @@ class AccessGrantsProvider:
         self.runtime.observer = observer
 
     def configure(self, config: AccessGrantsConfig) -> None:
-        """Go on with other options; what was remembered under the old ones is forgotten."""
-        self.runtime.configure(config)
-        self.prefetch_as_configured()
+        """Go on with other options; what was remembered under the old ones is forgotten. The same ones change nothing."""
+        # Each task of Spark may register, in a worker that goes on.
+        if config != self.config:
+            self.runtime.configure(config)
+            self.prefetch_as_configured()
 
     def prefetch_as_configured(self) -> None:
         """Vend what the option ``prefetch`` names, in the background."""

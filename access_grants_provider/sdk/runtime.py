@@ -65,13 +65,10 @@ class Runtime:
         self.settings = self._settings(config)
 
     def configure(self, config: AccessGrantsConfig) -> None:
-        """Go on with other options. What was remembered under the old ones is forgotten; with the same, nothing is.
+        """Go on with other options. What was remembered under the old ones is forgotten.
 
         Raises :class:`ConfigurationError`; then the old ones stay in force.
         """
-        if config == self.settings.config:
-            # Each task of Spark may register, in a worker that goes on.
-            return
         self.settings = self._settings(config)
         self.notices.start_over()
 
