@@ -311,13 +311,15 @@ os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
+# It waits for its signals. A handler that prints may interrupt the print() of "ready", which raises. A handler that
+# sets an Event may be called too late for the wait that it shall end.
 SHOW_INTERRUPTS = """
-import signal, threading
-enough = threading.Event()
-signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
-signal.signal(signal.SIGTERM, lambda *_: enough.set())
+import signal
+awaited = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
 print("ready", flush=True)
-enough.wait()
+while signal.sigwait(awaited) == signal.SIGINT:
+    print("interrupted", flush=True)
 """
 
 
