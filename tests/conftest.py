@@ -14,9 +14,11 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
+import botocore.endpoint_provider
 import botocore.hooks
 import moto.core.models
 import pytest
+from botocore.client import ClientCreator
 from botocore.loaders import Loader
 
 import access_grants_provider
@@ -146,6 +148,39 @@ def _quick_sessions() -> Iterator[None]:
         patch.setattr(botocore.hooks.EventAliaser, "_alias_name_cache", aliases, raising=False)
         patch.setattr(botocore.hooks, "accepts_kwargs", accepts_kwargs)
         patch.setattr(moto.core.models, "RESPONSES_METHODS", ())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_clients() -> Iterator[None]:
+    """Let a client take 1.5 ms instead of 3.
+
+    Each client makes 110 methods, and several hundred rules that find an endpoint. They are the same for all clients of
+    a model; nothing changes them, and here the methods go without the help that they would write when asked.
+    """
+    methods: dict[object, tuple[object, dict[str, Any]]] = {}
+    rule_sets: dict[object, tuple[object, object, Any]] = {}
+    make_methods, make_rules = ClientCreator._create_methods, botocore.endpoint_provider.RuleSet
+
+    def methods_of(creator: Any, service_model: Any) -> dict[str, Any]:
+        model = service_model._service_description
+        key = type(creator), id(model)
+        if key not in methods:
+            made = make_methods(creator, service_model)
+            for method in made.values():
+                method.__doc__ = None
+            methods[key] = model, made
+        return dict(methods[key][-1])
+
+    def rules_of(*, rules: Any, partitions: Any, **others: Any) -> Any:
+        key = id(rules), id(partitions)
+        if key not in rule_sets:
+            rule_sets[key] = rules, partitions, make_rules(rules=rules, partitions=partitions, **others)
+        return rule_sets[key][-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClientCreator, "_create_methods", methods_of)
+        patch.setattr(botocore.endpoint_provider, "RuleSet", rules_of)
         yield
 
 
