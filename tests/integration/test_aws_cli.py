@@ -288,6 +288,7 @@ def test_the_crt_transfer_client_of_version_2_is_pointed_out_and_refused_under_n
     assert server.requests == []
 
 
+@pytest.mark.exhaustive
 def test_the_transcript_in_the_docs_is_what_the_commands_print(version):
     if version == 2:
         pytest.skip("the transcript is of version 1, and ACCESS_GRANTS_TEST_AWS names a version 2")
