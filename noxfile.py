@@ -20,18 +20,21 @@ ROOT = Path(__file__).parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 # The lowest botocore, with the aiobotocore and the AWS CLI that go with it; and the lowest moto.
 LOWEST = ("botocore==1.39.9", "boto3==1.39.9", "aiobotocore==2.24.0", "awscli==1.41.9", "moto==5.2.5")
-# From 1.46 the AWS CLI brings a botocore of its own, so the newest goes with any.
-NEWEST = "awscli>=1.46"
 STUBS = ("boto3-stubs[s3,s3control,sts]", "botocore-stubs", "opentelemetry-api>=1.27")
 # What the tests use where it is installed, beside the extras.
 OPTIONAL = ("awscrt>=0.23.8", "httpx2>=2.0", "opentelemetry-sdk>=1.27", "trio>=0.27")
+DUCKDB = ("duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5")
+ADAPTERS = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/ecosystem/test_adapters_*.py"))]
 SHOWN = ("aio", "awscli", "awscrt", "boto", "moto", "pytest==", "s3fs")
 
 
-def install(session: nox.Session, extras: str, *requirements: str) -> None:
-    """Install this checkout with its extras, and print which versions of AWS's libraries came."""
-    # uv compiles nothing unless told to; then each process that a test starts compiles botocore anew.
-    session.install("-e", f".[{extras}]", *requirements, env={"UV_COMPILE_BYTECODE": "1"})
+def install(session: nox.Session, extras: str, *requirements: str, compiled: bool = True) -> None:
+    """Install this checkout with its extras, and print which versions of AWS's libraries came.
+
+    uv compiles nothing unless told to; then the processes that tests start at once each compile botocore. To compile
+    all of other people's libraries takes 40 s of a core, and most of them is never imported.
+    """
+    session.install("-e", f".[{extras}]", *requirements, env={"UV_COMPILE_BYTECODE": str(int(compiled))})
     pip = ("uv", "pip") if session.venv_backend == "uv" else ("python", "-m", "pip")
     listed = str(session.run(*pip, "freeze", silent=True, external=True))
     session.log(" ".join(line for line in listed.splitlines() if line.startswith(SHOWN)))
@@ -61,11 +64,10 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site, check that generated pages are what their programs write, and run the code of all pages."""
+    """Build the site, and check that generated pages are what their programs write."""
     install(session, "docs")
     session.run("mkdocs", "build", "--strict", "--quiet", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("python", "-m", "tools.docs", "--check")
-    session.run("pytest", "-m", "", "tests/functional/test_readme.py", "tests/functional/cli/test_help.py")
 
 
 @nox.session(python=PYTHONS)
@@ -77,39 +79,39 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python="3.10")
 def lowest(session: nox.Session) -> None:
-    """Run the fast and the exhaustive lane on the lowest versions, over both edges, with the AWS CLI."""
+    """Run the fast lane, and what else depends on versions, on the lowest ones, over both edges, with the AWS CLI."""
     install(session, "test-cli", *LOWEST)
-    session.run("pytest", "-m", "not ecosystem", *session.posargs)
+    session.run("pytest", "-m", "not ecosystem and (not exhaustive or versions)", *session.posargs)
 
 
 @nox.session(python="3.13")
 def newest(session: nox.Session) -> None:
-    """Run the fast lane on the newest versions, with the AWS CLI."""
-    install(session, "test-cli", NEWEST)
-    session.run("pytest", *session.posargs)
+    """Take the coverage of the fast lane and the adapters on the newest versions, over both edges, with the AWS CLI.
+
+    The botocore is the newest that aiobotocore goes with. Not on Python 3.11, where two threads that start at
+    once fail to install coverage's trace function. The other lanes would raise the coverage by nothing. The adapters
+    run in processes of their own, because the libraries behind them leave native threads behind.
+    """
+    install(session, "test-matrix", "coverage>=7.10", *DUCKDB, compiled=False)
+    session.run("coverage", "erase")
+    for lane in (["not exhaustive and not ecosystem"], ["ecosystem", *ADAPTERS]):
+        session.run("coverage", "run", "-m", "pytest", "-m", *lane, *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
 
 
 @nox.session(python="3.12")
 def exhaustive(session: nox.Session) -> None:
-    """Run the exhaustive lane on the newest versions that aiobotocore goes with, over both edges."""
-    install(session, "test", "aiobotocore", *OPTIONAL)
+    """Run the exhaustive lane on the newest versions that aiobotocore goes with, over both edges, with the AWS CLI."""
+    install(session, "test-cli", "aiobotocore", *OPTIONAL)
     session.run("pytest", "-m", "exhaustive and not ecosystem", *session.posargs, env=javascript(session))
 
 
 @nox.session(python="3.12")
 def ecosystem(session: nox.Session) -> None:
-    """Run the libraries that read S3 for people, and take the coverage of that and of the fast lane over both edges.
-
-    Not on Python 3.11, where two threads that start at once fail to install coverage's trace function. The exhaustive
-    lane would raise the coverage by nothing. The ecosystem lane runs in processes of its own, because those
-    libraries leave native threads behind.
-    """
-    install(session, "test-matrix", "coverage>=7.10", "duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5")
-    session.run("coverage", "erase")
-    for lane in ("not exhaustive and not ecosystem", "ecosystem"):
-        session.run("coverage", "run", "-m", "pytest", "-m", lane, *session.posargs)
-    session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report")
+    """Run the libraries that read S3 for people, except the adapters, which the session `newest` runs."""
+    install(session, "test-matrix", *DUCKDB, compiled=False)
+    session.run("pytest", "-m", "ecosystem", *(f"--ignore={file}" for file in ADAPTERS), *session.posargs)
 
 
 @nox.session(python="3.12")

@@ -110,6 +110,7 @@ def reads(server: AccessGrantsServer) -> list[tuple[str | None, int]]:
     return [(record.signer, record.status) for record in server.requests if record.operation == "GetObject"]
 
 
+@pytest.mark.versions
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("program", [BOTO3, AIOBOTOCORE], ids=["boto3", "aiobotocore"])
@@ -122,6 +123,7 @@ def test_python_reads_through_the_grant(server: AccessGrantsServer, tmp_path: Pa
     assert reads(server) == [("grant", 200)]
 
 
+@pytest.mark.versions
 @pytest.mark.exhaustive
 @needs_aws_cli
 @pytest.mark.parametrize("caller", CALLERS)

@@ -121,6 +121,7 @@ def test_what_botocore_takes_for_a_number_of_seconds_is_one(grants, s3, seconds)
     assert durations(grants) == [1200]
 
 
+@pytest.mark.versions
 @pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("seconds", [10**400, float("inf"), float("nan"), -5, "soon"])
 def test_what_is_no_length_of_time_is_left_to_botocore(grants, alice, register, seconds):

@@ -150,7 +150,7 @@ def test_a_program_of_another_library_is_python_and_names_what_there_is(block):
             assert f'"{function}"' in public
 
 
-@pytest.mark.exhaustive
+@pytest.mark.ecosystem
 @each(FOREIGN)
 def test_a_program_of_another_library_runs_under_grants_alone(block, access_grants_server, tmp_path):
     """In a process of its own, since these libraries leave native threads behind."""

@@ -95,6 +95,7 @@ def test_a_renewal_that_fails_in_the_mandatory_window_raises(grants, clock, scen
     assert grants.s3_requests() == []
 
 
+@pytest.mark.versions
 @pytest.mark.fast_cases(3)
 # InvalidAccessKeyId: the location's role was deleted and made anew.
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidToken", "InvalidAccessKeyId"])

@@ -74,6 +74,7 @@ CASES = [
 ]
 
 
+@pytest.mark.versions
 @pytest.mark.fast_cases(7)
 @pytest.mark.parametrize(("operation", "permission", "call"), CASES)
 def test_the_request_is_signed_with_the_grant_for_its_permission(grants, s3, operation, permission, call):
@@ -101,6 +102,7 @@ def test_a_grant_on_the_bucket_lets_its_head_through(grants, register):
     assert (sent.operation, sent.signer) == ("HeadBucket", "grant")
 
 
+@pytest.mark.versions
 @pytest.mark.fast_cases(4)
 @pytest.mark.parametrize(
     "key", ["in/a b", "in/a+b", "in/a%2Fb", "in/ü€", "in//x", "in/st*r", "in/star*", "in/q?m", "in/./x", "in/#~'()"]

@@ -18,6 +18,7 @@ def vended(**changed: str) -> bytes:
     ).encode()
 
 
+@pytest.mark.versions
 @pytest.mark.fast_cases(5)
 @pytest.mark.parametrize("fallback", ["denied", "always"])
 @pytest.mark.parametrize(
