@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import closing
 
 import boto3
 import pytest
@@ -25,7 +26,9 @@ def catalog(server, alice, session, monkeypatch, tmp_path):
     """A catalog as Alice, who reads and writes below ``in/`` and reads below ``lent/``."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
     server.grant(alice, "s3://data/lent/*", "READ")
-    return load_catalog("c", type="sql", uri=f"sqlite:///{tmp_path}/catalog.db", **IMPLEMENTATION)
+    # Since Python 3.13 a connection to a database that is left open is a warning.
+    with closing(load_catalog("c", type="sql", uri=f"sqlite:///{tmp_path}/catalog.db", **IMPLEMENTATION)) as catalog:
+        yield catalog
 
 
 @pytest.fixture
