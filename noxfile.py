@@ -113,7 +113,9 @@ def exhaustive(session: nox.Session) -> None:
 def ecosystem(session: nox.Session) -> None:
     """Run the libraries that read S3 for people, except the adapters, which the session `newest` runs."""
     install(session, "test-matrix", *DUCKDB, compiled=False)
-    session.run("pytest", "-m", "ecosystem", *(f"--ignore={file}" for file in ADAPTERS), *session.posargs)
+    session.run(
+        "pytest", "-m", "ecosystem and not engines", *(f"--ignore={file}" for file in ADAPTERS), *session.posargs
+    )
 
 
 @nox.session(python="3.12")
@@ -159,6 +161,9 @@ def stress(session: nox.Session) -> None:
     install(session, "fuzz", "aiobotocore>=2.24")
     session.run("python", "-m", "stress.soak", "--minutes", "1")
     session.run("python", "-m", "stress.fuzz", "--seconds", "20")
+    session.run(
+        "python", "-m", "stress.cold_workers", "--processes", "50", "--simulated", "1000", "--rates", "10", "50"
+    )
 
 
 @nox.session(python="3.11")

@@ -55,7 +55,7 @@ class AccessGrantsProvider:
         self.runtime.observer = observer
 
     def configure(self, config: AccessGrantsConfig) -> None:
-        """Go on with other options; what was remembered under the old ones is forgotten. The same ones change nothing."""
+        """Go on with other options, and forget what was remembered under the old ones. The same ones change nothing."""
         # Each task of Spark may register, in a worker that goes on.
         if config != self.config:
             self.runtime.configure(config)

@@ -160,7 +160,8 @@ def _quick_clients() -> Iterator[None]:
     """
     methods: dict[object, tuple[object, dict[str, Any]]] = {}
     rule_sets: dict[object, tuple[object, object, Any]] = {}
-    make_methods, make_rules = ClientCreator._create_methods, botocore.endpoint_provider.RuleSet
+    private: Any = ClientCreator
+    make_methods, make_rules = private._create_methods, botocore.endpoint_provider.RuleSet
 
     def methods_of(creator: Any, service_model: Any) -> dict[str, Any]:
         model = service_model._service_description

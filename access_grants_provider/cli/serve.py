@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ __all__ = ["serve"]
 USER, ADMIN = "developer", "admin"
 # How a file of variables is named, and how a shell loads it.
 SUFFIXES = {"env": "env", "powershell": "ps1", "fish": "fish"}
+# How soon the command notices a signal.
+SIGNAL_SECONDS = 0.1
 LOAD = {"env": ".", "powershell": ".", "fish": "source"}
 
 
@@ -144,7 +147,8 @@ def serve(form: str, admin_env: str | None, env_dir: str | None, port: int, **op
             click.echo(environment.of_user(server.identity(users[0])))
             click.echo(f"Serving at {server.url}. Press Ctrl-C to stop.", err=True)
             click.echo(_next_steps(form, users[0], grants, env_dir), err=True)
-            stopped.wait()
+            while not stopped:
+                time.sleep(SIGNAL_SECONDS)
         finally:
             server.stop()
 
@@ -224,11 +228,14 @@ def _next_steps(form: str, user: str, grants: list[Granted], env_dir: str | None
     return "\n".join([*map(str, grants), f"Next, in another shell{source}:", *(f"  {step}" for step in steps)])
 
 
-def _on_signals() -> threading.Event:
-    """Return an event that Ctrl-C and SIGTERM set. A signal that is ignored, as in a shell's background, stays so."""
-    stopped = threading.Event()
+def _on_signals() -> list[int]:
+    """Return a list that Ctrl-C and SIGTERM add to. A signal that is ignored, as in a shell's background, stays so.
+
+    No ``Event``: its lock is the same for whoever waits and for the handler that comes in while the wait begins.
+    """
+    stopped: list[int] = []
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda *_: stopped.set())
+                signal.signal(number, lambda number, _frame: stopped.append(number))
     return stopped

@@ -245,7 +245,8 @@ AWSWRANGLER = Library(
         Program('wr.s3.delete_objects("s3://sales/emea/old/")'),
     ),
     before='wr.engine.set("python")',
-    remark="Where Ray is installed, awswrangler lists through pyarrow, unless `WR_ENGINE=python` is set.",
+    remark="Where Ray is installed, awswrangler lists through pyarrow's own S3, and with modin it reads so too, unless "
+    "`WR_ENGINE=python` is set.",
 )
 CLOUDPATHLIB = Library(
     "cloudpathlib",

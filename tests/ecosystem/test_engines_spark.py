@@ -86,6 +86,15 @@ PANDAS_UDF = """
 MAP = """
     print(spark.sparkContext.parallelize(range(24), 8).map(size).sum())
 """
+REGISTERING = """
+    def registered(number):
+        import access_grants_provider
+
+        access_grants_provider.register()
+        return size(number)
+
+    print(spark.sparkContext.parallelize(range(24), 8).map(registered).sum())
+"""
 CAUGHT = """
     try:
         spark.sparkContext.parallelize(range(24), 8).map(size).sum()
@@ -142,6 +151,7 @@ def test_the_example_runs(engine, show):
         pytest.param(SETTING + MAP_IN_PANDAS, id="mapInPandas"),
         pytest.param(SETTING + PANDAS_UDF, id="pandas UDF"),
         pytest.param(SETTING + MAP, id="map"),
+        pytest.param(SETTING.replace(str(AUTOLOAD), "{}") + REGISTERING, id="map, each task registers"),
     ],
 )
 def test_workers_vend_once_each(engine, show, program, request):
