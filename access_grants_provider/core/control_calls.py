@@ -26,7 +26,7 @@ __all__ = ["CallBudget", "control_call", "wait_for"]
 THROTTLE_SECONDS = 120.0
 THROTTLE_FIRST_PAUSE, THROTTLE_LONGEST_PAUSE, THROTTLE_SHARE = 0.5, 10.0, 1 / 2
 # What else is tried again, how often in all: a connection that the service has closed meanwhile, an error of its own.
-ATTEMPTS: dict[RetryKind, int] = {"broken": 2, "failed": 3}
+ATTEMPTS: dict[RetryKind, int] = {"broken": 3, "failed": 3}
 FIRST_PAUSE = 0.1
 # How long one waits for a call of somebody else's before one makes it oneself. Vends take 0.1 to 0.3 s; two such waits
 # leave at least half of the time for one's own calls.

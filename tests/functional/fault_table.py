@@ -101,14 +101,14 @@ ATTEMPT_RULES = (
     ("*", "503|SlowDown|429", "always", 10),
     # After these 8.5 s, nine times 10 s, and 4.4 s: two minutes.
     ("*", "503|SlowDown|429", "*", 21),
-    ("*", "refused|reset", "*", 2),
+    ("*", "refused|reset", "*", 3),
     ("*", "*", "*", 1),
 )
 # The same in words, of the faults that are tried again.
 AGAIN = {
     "500": "three attempts",
     "503|SlowDown|429": 'for two minutes; under `fallback="always"` within `timeout_seconds`',
-    "refused|reset": "two attempts",
+    "refused|reset": "three attempts",
 }
 
 OUTCOMES = {
@@ -286,7 +286,7 @@ def page() -> str:
         "Nothing: what Access Grants said stands, for the call is only a hint where else to ask, or which keys need",
         "not be asked for. `GetAccessGrantsInstanceForPrefix` is asked only after a no. A body that is cut off is",
         "`MalformedAnswer` with botocore. With aiobotocore and with an old botocore (1.39) it is `Unreachable`, after",
-        "two attempts. An error of `HeadBucket` that names the bucket's region is answer enough, and not tried again.",
+        "three attempts. An error of `HeadBucket` that names the bucket's region is answer enough, and not tried again.",
         "`ListCallerAccessGrants` is called once, for no decision depends on it.",
         "",
         "Where a call is not made (warm; GetCallerIdentity after the first), 500 and timeout are tried for all faults.",

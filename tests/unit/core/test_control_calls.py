@@ -131,8 +131,8 @@ def test_a_decision_whose_time_is_gone_makes_no_further_call(
 @pytest.mark.parametrize(
     ("error", "attempts"),
     [
-        (REFUSED, 2),
-        (CLOSED, 2),
+        (REFUSED, 3),
+        (CLOSED, 3),
         (TIMED_OUT, 1),
         (ReadTimeoutError(**PLACE), 1),
         (ConnectTimeoutError(**PLACE), 1),
@@ -141,7 +141,7 @@ def test_a_decision_whose_time_is_gone_makes_no_further_call(
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_connection_that_breaks_is_tried_twice_and_a_time_out_once(
+def test_a_connection_that_breaks_is_tried_three_times_and_a_time_out_once(
     make_context: MakeContext, clock: Clock, error: BotoCoreError, attempts: int
 ) -> None:
     made = Made(make_context(), clock, lambda _: error)

@@ -705,6 +705,8 @@ def test_a_refused_connection_to_s3_leaves_the_denial_too(
     refused = EndpointConnectionError(endpoint_url="https://s3")
     resolution = expect_steps(
         decide(state, REQUEST, context),
-        (VEND, no_grant()), (REGION, refused), (Pause(0.1), None), (REGION, refused), (LIST, NOTHING_LISTED),
+        (VEND, no_grant()),
+        (REGION, refused), (Pause(0.1), None), (REGION, refused), (Pause(0.2), None), (REGION, refused),
+        (LIST, NOTHING_LISTED),
     )  # fmt: skip
     assert resolution.denial.kind == "no grant"
