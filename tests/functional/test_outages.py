@@ -11,8 +11,8 @@ from botocore.config import Config
 pytestmark = pytest.mark.alice(
     "READ s3://data/in/*", own=["READ s3://data/*"], objects=[f"s3://data/in/{number}" for number in range(8)]
 )
-# How often a throttled call is made within `timeout_seconds`: after three pauses of up to 0.5 s and six of up to half of
-# the time waited, another one would be too long.
+# How often a throttled call is made within `timeout_seconds`: after three pauses of up to 0.5 s and six of up to half
+# of the time waited, another one would be too long.
 ATTEMPTS = 10
 
 
