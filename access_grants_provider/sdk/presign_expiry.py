@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime, timezone
@@ -21,7 +22,7 @@ from .wrapped_method import WrappedMethod
 
 __all__ = ["PRESIGNED", "PresignedUrls", "seconds_presigned_for"]
 
-METHOD = "generate_presigned_url"
+METHOD, EXPIRES_IN = "generate_presigned_url", "ExpiresIn"
 # The endings of the signature versions of what is presigned.
 PRESIGNED = ("-query", "-presign-post")
 POLICY_TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -53,12 +54,13 @@ class PresignedUrls:
         self._method.detach()
 
     def _noting(self, generate: Callable[..., Any]) -> Callable[..., Any]:
-        signature = inspect.signature(generate)
+        # Found out once: to bind each call's arguments to the signature costs more than to sign.
+        parameters = inspect.signature(generate).parameters
+        default = parameters[EXPIRES_IN].default if EXPIRES_IN in parameters else None
+        place = list(parameters).index(EXPIRES_IN) if EXPIRES_IN in parameters else sys.maxsize
 
         def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-            call = signature.bind(*args, **kwargs)
-            call.apply_defaults()
-            return _seconds(call.arguments.get("ExpiresIn"))
+            return _seconds(args[place] if len(args) > place else kwargs.get(EXPIRES_IN, default))
 
         if inspect.iscoroutinefunction(generate):
 
