@@ -18,7 +18,7 @@ from typing import Any
 
 from .clock import Clock
 from .prefix_index import PrefixIndex
-from .scopes import GrantScope, Permission, Target
+from .scopes import GrantScope, Permission
 
 __all__ = ["ADVISORY_SECONDS", "ADVISORY_SHARE", "CredentialCache", "StoredCredentials"]
 
@@ -118,7 +118,7 @@ class CredentialCache:
         self._at_most = 0
         self._sweep_at = 0.0
 
-    def find(self, permission: Permission, target: Target, now: float) -> StoredCredentials | None:
+    def find(self, permission: Permission, target: tuple[str, str, bool], now: float) -> StoredCredentials | None:
         """Return the credentials of the nearest scope that covers ``target``.
 
         A key's own grant comes before a prefix, a longer prefix before a shorter one, and the permission asked for
@@ -142,7 +142,7 @@ class CredentialCache:
                     stale = stale or nearest
         return stale
 
-    def get_fresh(self, permission: Permission, target: Target, now: float) -> StoredCredentials | None:
+    def get_fresh(self, permission: Permission, target: tuple[str, str, bool], now: float) -> StoredCredentials | None:
         """Return credentials that serve the request and need no thought: before their advisory window."""
         stored = self.find(permission, target, now)
         if stored is None or now >= stored.advisory_refresh_at:

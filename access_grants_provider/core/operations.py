@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from .scopes import GrantScope, Permission, Target, common_prefix
 
 __all__ = [
+    "OBJECT_OPERATIONS",
     "OPERATIONS",
     "RequiredAccess",
     "S3Operation",
@@ -208,6 +209,14 @@ OPERATIONS: Mapping[str, S3Operation] = {
     "DeleteObjects": S3Operation("WRITE", _several_deletes, ("Bucket", "Delete"), None, _DELETION),
     "CopyObject": S3Operation("READWRITE", _copy_with_properties, _SOURCE, None, _NEW_COPY),
     "UploadPartCopy": S3Operation("READWRITE", _copy, _SOURCE),
+}
+
+# The operations on one object: the permission each needs on ``Bucket`` and ``Key``, whatever its other parameters but
+# for those named here, which call for required_access().
+OBJECT_OPERATIONS: Mapping[str, tuple[Permission, frozenset[str]]] = {
+    name: (row.permission, frozenset(row.unsupported).union([row.if_match] if row.if_match else []))
+    for name, row in OPERATIONS.items()
+    if row.find is _object
 }
 
 

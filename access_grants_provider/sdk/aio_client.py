@@ -20,6 +20,7 @@ from aiobotocore.utils import create_nested_client
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
 from botocore.compat import HTTPHeaders
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
@@ -37,7 +38,7 @@ from .client_hook import ClientHook
 from .internal_clients import WAIT_SECONDS, prepare_session
 from .queries import CredentialsQuery, ExplainQuery
 from .runtime import Runtime, Settings
-from .unpicklable_credentials import refuse_pickling
+from .unpicklable_credentials import UnpicklableCredentials, refuse_pickling
 
 __all__ = ["AioClientHook"]
 
@@ -56,6 +57,7 @@ class AioClientHook(ClientHook):
     """Hooked into a client of aiobotocore."""
 
     asynchronous = True
+    unchanging_credentials = AioCredentials
 
     def __init__(self, runtime: Runtime, client: BaseClient) -> None:
         super().__init__(runtime, client)
@@ -64,30 +66,69 @@ class AioClientHook(ClientHook):
         self._clients: dict[tuple[str, str, str | None], Any] = {}
         self._making = SingleFlight()
 
-    async def before_sign(
-        self, request: AWSRequest, operation_name: str, signature_version: Any, request_signer: Any, **_: object
-    ) -> None:
+    # Each names all parameters of its event that there are: what is not named takes a dict to collect. aiobotocore
+    # awaits what is awaitable, so a request that takes the straight path needs no coroutine.
+
+    def before_sign(
+        self,
+        request: AWSRequest,
+        operation_name: str,
+        signature_version: Any,
+        request_signer: Any,
+        signing_name: object = None,
+        region_name: object = None,
+        event_name: object = None,
+        **_: object,
+    ) -> Coroutine[Any, Any, None] | None:
         """Handle ``before-sign.s3``; see :class:`ClientHook`."""
+        signed = self._sign_straight(request, operation_name, signature_version, request_signer)
+        if signed:
+            return None
+        return self._before_sign(request, operation_name, signature_version, request_signer, signed)
+
+    async def _before_sign(
+        self,
+        request: AWSRequest,
+        operation_name: str,
+        signature_version: Any,
+        request_signer: Any,
+        signed: bool | None,
+    ) -> None:
         context = request.context
+        if signed is None:
+            caller = await self._caller_of(request_signer, self.runtime.settings)
+            if self._sign_straight(request, operation_name, signature_version, request_signer, caller):
+                return
         signing = self._signing_request(request, operation_name, signature_version, request_signer)
         if signing is None:
             return
         caller = await self._caller_of(request_signer, signing.settings)
         if self._sign_warm(context, signing, caller) or self._is_vended(signing, caller):
             return
-        backend = running_backend()
-        flow = self._flow(signing.settings, backend)
-        resolution = await self._run(
-            self._sign_cold(context, signing, caller, flow), caller, flow, signing.settings, backend
-        )
+        resolution = self._remembered_denial(signing, caller)
+        if resolution is None:
+            backend = running_backend()
+            flow = self._flow(signing.settings, backend)
+            steps = self._sign_cold(context, signing, caller, flow)
+            resolution = await self._run(steps, caller, flow, signing.settings, backend)
         self._finish(context, signing, caller, resolution)
 
     def needs_retry(
-        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], **_: object
+        self,
+        response: tuple[Any, dict[str, Any]] | None,
+        request_dict: dict[str, Any],
+        operation: OperationModel,
+        endpoint: object = None,
+        attempts: object = None,
+        caught_exception: object = None,
+        event_name: object = None,
+        **_: object,
     ) -> Coroutine[Any, Any, int | None] | None:
-        """Handle ``needs-retry.s3``; see :class:`ClientHook`. aiobotocore awaits what is awaitable."""
-        attempt = self._refused(response, request_dict)
-        if attempt is None or response is None:
+        """Handle ``needs-retry.s3``; see :class:`ClientHook`."""
+        if response is None or response[0].status_code < 400:
+            return None
+        attempt = self._refused(request_dict, operation.name)
+        if attempt is None:
             return None
 
         async def recover(attempt: Any, response: Any) -> int | None:
@@ -143,7 +184,8 @@ class AioClientHook(ClientHook):
 
     def request_credentials(self, stored: StoredCredentials) -> AioCredentials:
         """Return what the client's signer takes for these credentials."""
-        return _awaitable(stored.credentials)
+        credentials: AioCredentials = stored.credentials.awaitable or _awaitable(stored.credentials)
+        return credentials
 
     def caller_credentials(self, caller: Caller) -> AioCredentials:
         """Return what an internal client's signer takes for the caller."""
@@ -157,6 +199,9 @@ class AioClientHook(ClientHook):
 
     def _flow(self, settings: Settings, backend: Backend) -> FlowContext:
         return self.runtime.flow_context(settings, event_loop=backend.loop)
+
+    def caller_at_once(self, signer: Any, settings: Settings) -> None:
+        """Return None: the credentials are awaited."""
 
     async def _caller_of(self, signer: Any, settings: Settings) -> Caller:
         """Return whoever the client would sign as right now."""
@@ -256,9 +301,17 @@ class _AioCredentials(AioCredentials):  # type: ignore[misc]
 
     __reduce_ex__ = refuse_pickling
 
+    def __init__(self, credentials: UnpicklableCredentials) -> None:
+        super().__init__(credentials.access_key, credentials.secret_key, credentials.token)
+        self._frozen = credentials.get_frozen_credentials()
 
-def _awaitable(credentials: Any) -> AioCredentials:
-    return _AioCredentials(credentials.access_key, credentials.secret_key, credentials.token)
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return self._frozen
+
+
+def _awaitable(credentials: UnpicklableCredentials) -> AioCredentials:
+    credentials.awaitable = made = _AioCredentials(credentials)
+    return made
 
 
 async def _response_of(client: Any, call: ApiCall) -> Mapping[str, Any] | str:

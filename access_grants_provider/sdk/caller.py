@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from botocore.credentials import RefreshableCredentials
+from botocore.credentials import Credentials, RefreshableCredentials
 
 from ..core.caller_state import CallerState, CallerStates, FrozenCredentials
 from ..core.get_data_access import is_account
@@ -106,12 +106,35 @@ class Caller:
 
 
 class CallerTracker:
-    """Whoever one client signs as: one caller at a time, and the next when its credentials change."""
+    """Whoever one client signs as: one caller at a time, and the next when its credentials change.
 
-    def __init__(self, is_vended_session: Callable[[str], bool], profile: str | None = None) -> None:
+    ``unchanging`` is the class of credentials whose parts are nothing but attributes.
+    """
+
+    def __init__(
+        self, is_vended_session: Callable[[str], bool], profile: str | None = None, unchanging: type[Any] = Credentials
+    ) -> None:
         self._is_vended_session = is_vended_session
         self._profile = profile
+        self._unchanging = unchanging
         self._last: Caller | None = None
+
+    def unchanged(self, credentials: Any, states: CallerStates) -> Caller | None:
+        """Return the caller that the client signed as last, if ``credentials`` hold the very same texts in memory.
+
+        So nothing is read, frozen and compared, which would cost more than to find what was vended. None for
+        credentials that may change by being read.
+        """
+        last = self._last
+        if last is None or type(credentials) is not self._unchanging or last.states is not states:
+            return None
+        known = last.credentials
+        same = (
+            credentials.access_key is known.access_key
+            and credentials.secret_key is known.secret_key
+            and credentials.token is known.token
+        )
+        return last if same else None
 
     def known(self, frozen: FrozenCredentials, states: CallerStates) -> Caller | None:
         """Return the caller that the client signed as last, if these are still the same credentials."""

@@ -10,20 +10,29 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import botocore
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
+from botocore.credentials import Credentials
 
 from ..core.caller_state import HeldGrant
 from ..core.credential_cache import StoredCredentials
 from ..core.flow_context import FlowContext
 from ..core.get_data_access import is_account
 from ..core.io_requests import CallerAccount, ControlCall, GetDataAccess, GrantRequest, Step
-from ..core.operations import OPERATIONS, RequiredAccess, required_access, required_access_of_post
+from ..core.operations import (
+    OBJECT_OPERATIONS,
+    OPERATIONS,
+    RequiredAccess,
+    required_access,
+    required_access_of_post,
+)
 from ..core.probes import PROBES, implied, implying_grant, probed_folder
 from ..core.resolver import Resolution, Resolver, refused
+from ..core.results import Source
 from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, sentence
 from ..exceptions import ServiceFailure
@@ -35,7 +44,7 @@ from .runtime import Runtime, Settings
 
 __all__ = ["VENDED_SESSION", "ClientHook", "signing_region"]
 
-# Where a request's context keeps what its last attempt was signed with.
+# Where a request's context keeps how its last attempt was signed: an Attempt, or what the straight path leaves.
 ATTEMPT = "access_grants_attempt"
 # Where a probe's context keeps the warning of its fallback, and who was signed, until S3 has answered.
 FALLBACK = "access_grants_fallback"
@@ -45,9 +54,14 @@ AHEAD = "access_grants_ahead"
 FOR_WANT_OF_PERMISSION = ("403", "AccessDenied")
 PSEUDO_REGIONS = {"aws-global": "us-east-1", "s3-external-1": "us-east-1"}
 NOTHING: Mapping[str, Any] = {}
+NO_OBJECT: tuple[None, frozenset[str]] = (None, frozenset())
+# The types of a body that has no position.
+IN_MEMORY = (bytes, bytearray, str)
 
 # Signatures that no grant's credentials can make: S3 Express sessions, multi-Region access points, bearer tokens.
 FOREIGN_SIGNATURES = ("v4-s3express", "s3v4a", "bearer")
+# The signatures of the straight path, and whether each is presigned: those of an object's request and of its URL.
+STRAIGHT_SIGNATURES = {"s3v4": False, "v4": False, "s3v4-query": True, "v4-query": True, "s3-query": True}
 # S3's answers to credentials that have ended, or whose location's role was made anew.
 NOT_ACCEPTED = ("ExpiredToken", "InvalidToken", "InvalidAccessKeyId")
 # A HEAD has no body, so its 400 has no code: it may say that the token has expired, or that a header is missing
@@ -96,6 +110,8 @@ class ClientHook:
     """Sees each request of one S3 client before it is signed, and each answer before a retry."""
 
     asynchronous = False
+    # The class of credentials that are the same whenever they are read.
+    unchanging_credentials: type[Any] = Credentials
 
     def __init__(self, runtime: Runtime, client: BaseClient) -> None:
         self.runtime = runtime
@@ -108,7 +124,8 @@ class ClientHook:
         self.request_signer: Any = private._request_signer
         self.shape = ClientShape.of(client)
         self.operations: Mapping[str, str] = client.meta.method_to_api_mapping
-        self._callers = CallerTracker(runtime.is_vended_session, runtime.profile)
+        self._callers = CallerTracker(runtime.is_vended_session, runtime.profile, self.unchanging_credentials)
+        self._count_hit = runtime.counters.add["cache_hits"]
         self._presigned = PresignedUrls(client)
         self._warned_of_endpoint = False
         self.loader: object = getattr(client, "_loader", None)
@@ -164,9 +181,12 @@ class ClientHook:
         """Return an HTTP response without a body, for a request that is not sent."""
         raise NotImplementedError
 
-    def request_credentials(self, stored: StoredCredentials) -> Any:
-        """Return what the client's signer takes for these credentials."""
-        return stored.credentials
+    def caller_at_once(self, signer: Any, settings: Settings) -> Caller | None:
+        """Return whoever the client would sign as right now; None where that has to be awaited."""
+        raise NotImplementedError
+
+    # Returns what the client's signer takes for these credentials.
+    request_credentials: Callable[[StoredCredentials], Any] = staticmethod(attrgetter("credentials"))
 
     def required_access(
         self, context: Mapping[str, Any], operation: str, signature: Any, signer: Any, settings: Settings
@@ -197,14 +217,86 @@ class ClientHook:
             return None
         return f"{self.shape.foreign_url} is not an endpoint of AWS, and the option endpoint_url is not set"
 
+    # The straight path: the first attempt of a request for one object, or its presigned URL, where fresh credentials
+    # are in memory. Nothing is asked then, and no record is made of what the request needs and how it was signed, which
+    # would cost more than all the rest: it is worked out again where S3 refuses the request. All others take the long
+    # path, which decides the same.
+
+    def _sign_straight(
+        self, request: AWSRequest, operation: str, signature: Any, signer: Any, caller: Caller | None = None
+    ) -> bool | None:
+        """Have a request signed with credentials that are in memory; False where it has to take the long path.
+
+        None where it has to be awaited who the ``caller`` is.
+        """
+        runtime = self.runtime
+        settings = runtime.settings
+        context = request.context
+        redirect = context.get("s3_redirect")
+        if redirect is None or signature not in STRAIGHT_SIGNATURES or ATTEMPT in context or AHEAD in context:
+            return False
+        signing = context.get("signing", NOTHING)
+        if "request_credentials" in signing or "identity_cache" in signing or signer._credentials is None:
+            return False
+        if self.shape.foreign_url is not None and self.foreign_endpoint(settings) is not None:
+            return False
+        if request.data and not isinstance(request.data, IN_MEMORY):
+            return False
+        params = redirect["params"]
+        permission, special_parameters = OBJECT_OPERATIONS.get(operation, NO_OBJECT)
+        if permission is None or (special_parameters and not special_parameters.isdisjoint(params)):
+            return False
+        if caller is None:
+            caller = self._callers.unchanged(signer._credentials, settings.states)
+            caller = caller or self.caller_at_once(signer, settings)
+            if caller is None:
+                return None
+        elif caller.states is not settings.states:
+            return False
+        now = runtime.clock.wall()
+        stored = caller.state.credentials.get_fresh(permission, (params["Bucket"], params["Key"], False), now)
+        if stored is None:
+            return False
+        if STRAIGHT_SIGNATURES[signature]:
+            seconds = seconds_presigned_for(context)
+            if seconds and not stored.is_valid_for(seconds, now):
+                return False
+            runtime.notices.early_end(operation, stored, seconds, now)
+        self._count_hit()
+        if runtime.reports(settings):
+            self._report_grant(context, operation, required_access(operation, params), settings, stored, "cache")
+        context["signing"] = {**signing, "request_credentials": self.request_credentials(stored)}
+        context[ATTEMPT] = (stored, caller, settings)
+        return True
+
+    def _last_attempt(self, context: Mapping[str, Any], operation: str) -> Attempt | None:
+        """Return how the last attempt of a request was signed; None where that is no business of ours."""
+        last = context.get(ATTEMPT)
+        if last is None or isinstance(last, Attempt):
+            return last
+        stored, caller, settings = last
+        access = required_access(operation, context["s3_redirect"]["params"])
+        signing = SigningRequest(operation, access, settings, recovered=False)
+        return Attempt(stored, self.request_credentials(stored), True, signing, caller)
+
+    def _start_clean(self, context: dict[str, Any], operation: str) -> bool:
+        """Take the last attempt's grant out of a retry's context; say whether the request was sent again for it."""
+        last = self._last_attempt(context, operation)
+        context.pop(ATTEMPT, None)
+        signing = context.get("signing", NOTHING)
+        if last is None:
+            return False
+        if last.credentials is not None and signing.get("request_credentials") is last.credentials:
+            context["signing"] = {name: value for name, value in signing.items() if name != "request_credentials"}
+        return last.signing.recovered
+
     def _signing_request(
         self, request: AWSRequest, operation: str, signature: Any, signer: Any
     ) -> SigningRequest | None:
         """Say what a request needs; None where it is left alone. Raises where that is not allowed."""
         context = request.context
-        recovered = start_clean(context) if ATTEMPT in context else False
-        runtime = self.runtime
-        settings = runtime.settings
+        recovered = self._start_clean(context, operation) if ATTEMPT in context else False
+        settings = self.runtime.settings
         access = self.required_access(context, operation, signature, signer, settings)
         if access.permission is None:
             self._leave_alone(operation, access, settings)
@@ -213,7 +305,7 @@ class ClientHook:
             seconds = seconds_presigned_for(context)
             return SigningRequest(operation, access, settings, recovered, seconds, sent_once=True)
         body = request.data
-        if not body or isinstance(body, (bytes, bytearray, str)):
+        if not body or isinstance(body, IN_MEMORY):
             return SigningRequest(operation, access, settings, recovered)
         start = start_of(body)
         sent_once = start != 0 or not hasattr(body, "seek")
@@ -251,11 +343,42 @@ class ClientHook:
         source = context.pop(AHEAD, "cache")
         runtime.counters.add["cache_hits" if source == "cache" else "granted"]()
         if runtime.reports(signing.settings):
-            region = signing_region(context, self.request_signer)
-            resolution = Resolution("granted", stored, source)
-            runtime.report(signing.settings, signing.operation, access, region, resolution)
+            self._report_grant(context, signing.operation, access, signing.settings, stored, source)
         self._sign_with(stored, True, context, signing, caller)
         return True
+
+    def _report_grant(
+        self,
+        context: Mapping[str, Any],
+        operation: str,
+        access: RequiredAccess,
+        settings: Settings,
+        stored: StoredCredentials,
+        source: Source,
+    ) -> None:
+        region = signing_region(context, self.request_signer)
+        self.runtime.report(settings, operation, access, region, Resolution("granted", stored, source))
+
+    def _remembered_denial(self, signing: SigningRequest, caller: Caller) -> Resolution | None:
+        """Return the decision on a target whose denial is remembered; None where :class:`Resolver` has to look.
+
+        That is row 3 of the resolver's table, looked at before anything is made that a decision with calls needs.
+        """
+        permission, target, *_ = signing.access
+        if permission is None or target is None:
+            return None
+        clock, state = self.runtime.clock, caller.state
+        now = clock.monotonic()
+        denial = state.denials.find(permission, target, now)
+        if denial is None or denial.provisional:
+            return None
+        if state.credentials.find(permission, target, clock.wall()) is not None:
+            return None
+        state.used_at = now
+        if not signing.settings.config.raises_on_denial:
+            return refused(denial, signing.operation, raises=False)
+        facts = {"target": str(target), "permission": permission, "caller": state.masked_key}
+        return refused(denial, signing.operation, raises=True, **facts)
 
     def _sign_cold(
         self, context: dict[str, Any], signing: SigningRequest, caller: Caller, flow: FlowContext
@@ -335,12 +458,10 @@ class ClientHook:
         context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
         context[ATTEMPT] = Attempt(stored, credentials, from_cache, signing, caller)
 
-    def _refused(self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any]) -> Attempt | None:
-        """Return how a request of ours was signed that S3 has refused; None where there is nothing to mend."""
-        attempt: Attempt | None = request_dict["context"].get(ATTEMPT)
-        if attempt is None or attempt.signing.recovered or response is None or response[0].status_code < 400:
-            return None
-        return attempt
+    def _refused(self, request_dict: dict[str, Any], operation: str) -> Attempt | None:
+        """Return how a request was signed that S3 has refused; None where there is nothing to mend."""
+        attempt = self._last_attempt(request_dict["context"], operation)
+        return None if attempt is None or attempt.signing.recovered else attempt
 
     def _recover(
         self, attempt: Attempt, response: tuple[Any, dict[str, Any]], request_dict: dict[str, Any], flow: FlowContext
@@ -534,15 +655,6 @@ def probe_answer(operation: str, grant: HeldGrant) -> tuple[int, dict[str, Any]]
         return 200, {"BucketRegion": grant.region, "AccessPointAlias": False}
     # As S3 says it: us-east-1 has no name there.
     return 200, {"LocationConstraint": None if grant.region == "us-east-1" else grant.region}
-
-
-def start_clean(context: dict[str, Any]) -> bool:
-    """Take the last attempt's grant out of a retry's context; say whether the request was sent again for it."""
-    last: Attempt = context.pop(ATTEMPT)
-    signing = context.get("signing", {})
-    if last.credentials is not None and signing.get("request_credentials") is last.credentials:
-        context["signing"] = {name: value for name, value in signing.items() if name != "request_credentials"}
-    return last.signing.recovered
 
 
 def signing_region(context: Mapping[str, Any], signer: Any) -> str:

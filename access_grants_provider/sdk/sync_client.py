@@ -71,27 +71,51 @@ class SyncClientHook(ClientHook):
         super().detach()
         self._transfers.detach()
 
+    # Each names all parameters of its event that there are: what is not named takes a dict to collect.
+
     def before_sign(
-        self, request: AWSRequest, operation_name: str, signature_version: Any, request_signer: Any, **_: object
+        self,
+        request: AWSRequest,
+        operation_name: str,
+        signature_version: Any,
+        request_signer: Any,
+        signing_name: object = None,
+        region_name: object = None,
+        event_name: object = None,
+        **_: object,
     ) -> None:
         """Handle ``before-sign.s3``; see :class:`ClientHook`."""
+        if self._sign_straight(request, operation_name, signature_version, request_signer):
+            return
         context = request.context
         signing = self._signing_request(request, operation_name, signature_version, request_signer)
         if signing is None:
             return
-        caller = self._caller_of(request_signer, signing.settings)
+        caller = self.caller_at_once(request_signer, signing.settings)
         if self._sign_warm(context, signing, caller) or self._is_vended(signing, caller):
             return
-        flow = self._flow(signing.settings)
-        resolution = self._run(self._sign_cold(context, signing, caller, flow), caller, flow, signing.settings)
+        resolution = self._remembered_denial(signing, caller)
+        if resolution is None:
+            flow = self._flow(signing.settings)
+            resolution = self._run(self._sign_cold(context, signing, caller, flow), caller, flow, signing.settings)
         self._finish(context, signing, caller, resolution)
 
     def needs_retry(
-        self, response: tuple[Any, dict[str, Any]] | None, request_dict: dict[str, Any], **_: object
+        self,
+        response: tuple[Any, dict[str, Any]] | None,
+        request_dict: dict[str, Any],
+        operation: OperationModel,
+        endpoint: object = None,
+        attempts: object = None,
+        caught_exception: object = None,
+        event_name: object = None,
+        **_: object,
     ) -> int | None:
         """Handle ``needs-retry.s3``; see :class:`ClientHook`."""
-        attempt = self._refused(response, request_dict)
-        if attempt is None or response is None:
+        if response is None or response[0].status_code < 400:
+            return None
+        attempt = self._refused(request_dict, operation.name)
+        if attempt is None:
             return None
         settings = attempt.signing.settings
         flow = self._flow(settings)
@@ -105,7 +129,7 @@ class SyncClientHook(ClientHook):
         folder = self.folder_to_answer_for(model.name, context, settings)
         if folder is None:
             return None
-        caller = self._caller_of(self.request_signer, settings)
+        caller = self.caller_at_once(self.request_signer, settings)
         flow = self._flow(settings)
         steps = self._answer_ahead(params["url"], model.name, folder, context, caller, flow)
         return self._run(steps, caller, flow, settings)
@@ -118,7 +142,7 @@ class SyncClientHook(ClientHook):
         folder = self.refused_folder(http_response, parsed, model.name, context, settings)
         if folder is None:
             return
-        caller = self._caller_of(self.request_signer, settings)
+        caller = self.caller_at_once(self.request_signer, settings)
         flow = self._flow(settings)
         steps = self._replace_refusal(http_response, parsed, model.name, folder, context, caller, flow)
         self._run(steps, caller, flow, settings)
@@ -159,7 +183,7 @@ class SyncClientHook(ClientHook):
         """Yield the caller's grants; see :meth:`AccessGrantsProvider.grants`."""
         settings = self.runtime.settings
         check_askable(self, settings, target)
-        caller, flow = self._caller_of(self.request_signer, settings), self._flow(settings)
+        caller, flow = self.caller_at_once(self.request_signer, settings), self._flow(settings)
 
         def run(steps: Generator[Step, Any, Returned]) -> Returned:
             return self._run(steps, caller, flow, settings)
@@ -167,13 +191,13 @@ class SyncClientHook(ClientHook):
         return caller_grants(run, caller.state, target, signing_region({}, self.request_signer), flow)
 
     def _answer(self, query: Any) -> Any:
-        caller, flow = self._caller_of(self.request_signer, query.settings), self._flow(query.settings)
+        caller, flow = self.caller_at_once(self.request_signer, query.settings), self._flow(query.settings)
         return self._run(query.steps(caller, flow), caller, flow, query.settings)
 
     def _flow(self, settings: Settings) -> FlowContext:
         return self.runtime.flow_context(settings, may_wait=_deciding.depth == 0)
 
-    def _caller_of(self, signer: Any, settings: Settings) -> Caller:
+    def caller_at_once(self, signer: Any, settings: Settings) -> Caller:
         """Return whoever the client would sign as right now."""
         credentials = signer._credentials
         frozen = credentials.get_frozen_credentials()
