@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 __all__ = ["PrefixIndex"]
@@ -18,8 +19,8 @@ class PrefixIndex(Generic[Entry]):
     longest of them and the key starts with that prefix too; so the search looks at the nearest name before
     the key and, where it is no prefix, goes on with what the two have in common.
 
-    ``_names`` only ever grows, and is exchanged as a whole: a search that has begun never meets an index that is gone.
-    It may hold names whose entries were removed, and a name twice.
+    There is no lock. ``_names`` may hold a name twice, or one whose entry was removed, and a search beside a change may
+    find a shorter prefix, or nothing.
     """
 
     def __init__(self) -> None:
@@ -31,7 +32,10 @@ class PrefixIndex(Generic[Entry]):
         names = self._names
         end = bisect_right(names, key)
         while end:
-            name = names[end - 1]
+            try:
+                name = names[end - 1]
+            except IndexError:  # removed by another thread
+                return None
             if key.startswith(name):
                 entry = self._entries.get(name)
                 if entry is not None or not name:
@@ -50,29 +54,25 @@ class PrefixIndex(Generic[Entry]):
     def put(self, prefix: str, entry: Entry) -> None:
         """Store, in place of what was there."""
         self._entries[prefix] = entry
-        # Whether the name is there, not whether something was stored: `keep` may have dropped that a moment ago.
-        names = self._names
-        at = bisect_left(names, prefix)
-        if at == len(names) or names[at] != prefix:
-            insort(names, prefix)
+        # Whether the name is there, not whether something was stored: another thread may be about to remove it.
+        if not self._has_name(prefix):
+            insort(self._names, prefix)
 
     def remove(self, prefix: str) -> None:
-        """Forget a prefix. Its name goes with the next :meth:`keep`."""
+        """Forget a prefix."""
         self._entries.pop(prefix, None)
+        at = bisect_left(self._names, prefix)
+        if self._names[at : at + 1] != [prefix]:
+            return
+        with suppress(IndexError):
+            name = self._names.pop(at)
+            # Another thread has moved the names, or stored something, since they were looked at.
+            if name in self._entries and not self._has_name(name):
+                insort(self._names, name)
 
-    def keep(self, wanted: Callable[[Entry], bool]) -> None:
-        """Forget all but the wanted."""
-        for prefix in list(self._entries):
-            entry = self._entries.get(prefix)
-            if entry is not None and not wanted(entry):
-                self._entries.pop(prefix, None)
-        self._names = names = sorted(self._entries)
-        # What another thread stored meanwhile, and whose name it put into the old list: `put` stores first, so here it
-        # is seen.
-        present = set(names)
-        for prefix in list(self._entries):
-            if prefix not in present:
-                insort(names, prefix)
+    def _has_name(self, prefix: str) -> bool:
+        at = bisect_left(self._names, prefix)
+        return self._names[at : at + 1] == [prefix]
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -188,29 +188,57 @@ def test_what_has_expired_goes_before_what_is_used(
     assert set(cache) == set(living)
 
 
-def test_what_has_expired_goes_in_time_though_there_is_room(
-    cache: CredentialCache, make_stored: MakeStored, clock: Clock
+def test_what_has_expired_goes_with_the_next_additions_though_there_is_room(
+    make_stored: MakeStored, clock: Clock
 ) -> None:
-    cache.add(make_stored("READ", "s3://sales/expired*", seconds=60))
-    clock.advance(299)
-    first = make_stored("READ", "s3://sales/a")
-    cache.add(first)
-    assert len(cache) == 2
+    cache = CredentialCache(1_000, clock.both)
+    for number in range(80):
+        cache.add(make_stored("READ", f"s3://sales/expired/{number}{'*' * (number % 2)}", seconds=60))
+    clock.advance(60)
+    # Eight records are looked at by each addition.
+    living = [make_stored("READ", f"s3://sales/{number}") for number in range(12)]
+    for stored in living:
+        cache.add(stored)
+    assert set(cache) == set(living)
+    assert cache.find("READ", at("expired/1"), clock()) is None
+
+
+def test_one_addition_to_a_full_cache_looks_at_few_records(make_stored: MakeStored, clock: Clock) -> None:
+    class Watched(StoredCredentials):
+        __slots__ = ()
+        looked_at = 0
+
+        def __getattribute__(self, name: str) -> Any:
+            Watched.looked_at += name == "expires_at"
+            return super().__getattribute__(name)
+
+    limit = 1_000
+    cache = CredentialCache(limit, clock.both)
+    for number in range(limit):
+        stored = make_stored("READ", f"s3://sales/{number}*")
+        stored.__class__ = Watched
+        cache.add(stored)
+    for number in range(limit, limit + 40):
+        Watched.looked_at = 0
+        cache.add(make_stored("READ", f"s3://sales/{number}*"))
+        assert len(cache) == limit
+        assert 0 < Watched.looked_at <= 64
+
+
+def test_what_is_used_outlives_what_is_not_in_a_cache_of_many(make_stored: MakeStored, clock: Clock) -> None:
+    cache = CredentialCache(640, clock.both)
+    used = [make_stored("READ", f"s3://sales/used/{number}") for number in range(320)]
+    unused = [make_stored("READ", f"s3://sales/unused/{number}") for number in range(320)]
+    for pair in zip(used, unused, strict=True):
+        for stored in pair:
+            cache.add(stored)
     clock.advance(1)
-    second = make_stored("READ", "s3://sales/b")
-    cache.add(second)
-    assert list(cache) == [first, second]
-
-
-def test_the_sweep_comes_in_time_though_the_clock_is_set_back(
-    cache: CredentialCache, make_stored: MakeStored, clock: Clock
-) -> None:
-    clock.set_back(8 * 3600)
-    cache.add(make_stored("READ", "s3://sales/expired*", seconds=60))
-    clock.advance(300)
-    living = make_stored("READ", "s3://sales/a")
-    cache.add(living)
-    assert list(cache) == [living]
+    for number in range(320):
+        assert cache.get_fresh("READ", at(f"used/{number}"), clock()) is not None
+    for number in range(160):
+        cache.add(make_stored("READ", f"s3://sales/new/{number}"))
+    assert set(used) <= set(cache)
+    assert len(set(unused) & set(cache)) == 160
 
 
 def test_credentials_of_the_past_go_by_the_wall_s_clock(
@@ -310,17 +338,25 @@ def test_what_was_removed_is_not_found_and_a_shorter_prefix_is(make_stored: Make
     nearest = index.longest("a/b/c")
     assert nearest is not None
     assert nearest.scope.key == "a/"
-    index.keep(lambda stored: stored.scope.key == "")
+    index.remove("a/")
     nearest = index.longest("a/b/c")
     assert nearest is not None
     assert nearest.scope.key == ""
     assert len(index) == 1
 
 
+def test_a_name_goes_with_its_entry(make_stored: MakeStored) -> None:
+    index: PrefixIndex[StoredCredentials] = PrefixIndex()
+    for number in range(100):
+        index.put(f"a/{number}/", make_stored())
+        index.remove(f"a/{number}/")
+    assert index._names == []
+
+
 # What races cost. There is no lock, so another thread, a signal handler or a `__del__` may come in at each step.
 
 
-def test_what_is_stored_while_the_index_is_swept_is_found(make_stored: MakeStored) -> None:
+def test_what_is_stored_while_another_prefix_is_removed_is_found(make_stored: MakeStored) -> None:
     def begin() -> Any:
         index: PrefixIndex[StoredCredentials] = PrefixIndex()
         old, new = make_stored("READ", "s3://sales/z*"), make_stored("READ", "s3://sales/a/*")
@@ -332,13 +368,13 @@ def test_what_is_stored_while_the_index_is_swept_is_found(make_stored: MakeStore
             assert index.longest("z") is None
             assert index.longest("b/x") is not None
 
-        return lambda: index.put("a/", new), lambda: index.keep(lambda stored: stored is not old), check
+        return lambda: index.put("a/", new), lambda: index.remove(old.scope.key), check
 
     assert interrupted_at_every_step(begin) > 5
-    assert interrupted_at_every_step(begin, swapped=True) > 20
+    assert interrupted_at_every_step(begin, swapped=True) > 5
 
 
-def test_what_renews_swept_credentials_is_found_at_the_next_renewal_at_the_latest(make_stored: MakeStored) -> None:
+def test_what_renews_removed_credentials_is_found_at_the_next_renewal_at_the_latest(make_stored: MakeStored) -> None:
     def begin() -> Any:
         index: PrefixIndex[StoredCredentials] = PrefixIndex()
         old, new, newer = (make_stored("READ", "s3://sales/a/*") for _ in range(3))
@@ -348,14 +384,14 @@ def test_what_renews_swept_credentials_is_found_at_the_next_renewal_at_the_lates
             index.put("a/", newer)
             assert index.longest("a/x") is newer
 
-        return lambda: index.put("a/", new), lambda: index.keep(lambda stored: stored is not old), check
+        return lambda: index.put("a/", new), lambda: index.remove(old.scope.key), check
 
     interrupted_at_every_step(begin)
     interrupted_at_every_step(begin, swapped=True)
 
 
 def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_stored: MakeStored) -> None:
-    for change in ("put", "keep"):
+    for change in ("put", "remove"):
 
         def begin(change: str = change) -> Any:
             index: PrefixIndex[StoredCredentials] = PrefixIndex()
@@ -364,8 +400,8 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
                 index.put(name, make_stored("READ", f"s3://sales/{name}*"))
 
             def changed() -> None:
-                if change == "keep":
-                    index.keep(lambda stored: stored.scope.key != "a/b/")
+                if change == "remove":
+                    index.remove("a/b/")
                 else:
                     for name in ("", "a/", "a/b"):
                         index.put(name, make_stored("READ", f"s3://sales/{name}*"))
@@ -374,7 +410,7 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
                 assert all(stored is None or "a/b/x".startswith(stored.scope.key) for stored in found)
                 nearest = index.longest("a/b/x")
                 assert nearest is not None
-                assert nearest.scope.key == {"keep": "a", "put": "a/b/"}[change]
+                assert nearest.scope.key == {"remove": "a", "put": "a/b/"}[change]
 
             return lambda: found.append(index.longest("a/b/x")), changed, check
 
@@ -383,17 +419,17 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
 
 
 @pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/a/*"])
-def test_dropping_and_adding_beside_a_sweep_raises_nothing(make_stored: MakeStored, clock: Clock, scope: str) -> None:
+def test_dropping_and_adding_beside_an_eviction_raises_nothing(
+    make_stored: MakeStored, clock: Clock, scope: str
+) -> None:
     for change in ("drop", "add"):
 
         def begin(change: str = change) -> Any:
             cache, old = CredentialCache(LIMIT, clock.both), make_stored("READ", scope, seconds=-1)
             new, other = make_stored("READ", scope), make_stored("READ", "s3://hr/*")
-            cache._sweep_at = clock.monotonic + 1
             cache.add(old)
 
-            def sweep() -> None:
-                cache._sweep_at = 0.0
+            def evict() -> None:
                 cache.add(other)
 
             def check() -> None:
@@ -402,7 +438,7 @@ def test_dropping_and_adding_beside_a_sweep_raises_nothing(make_stored: MakeStor
                 assert cache.find("READ", target, clock()) is new
                 assert cache.find("READ", at("x", "hr"), clock()) is other
 
-            return (lambda: cache.drop(old)) if change == "drop" else (lambda: cache.add(new)), sweep, check
+            return (lambda: cache.drop(old)) if change == "drop" else (lambda: cache.add(new)), evict, check
 
         interrupted_at_every_step(begin)
         interrupted_at_every_step(begin, swapped=True)
@@ -418,11 +454,10 @@ def hasty_threads() -> Any:
 
 
 @pytest.mark.usefixtures("hasty_threads")
-def test_threads_that_store_sweep_and_search_at_once_lose_nothing(make_stored: MakeStored) -> None:
+def test_threads_that_store_remove_and_search_at_once_lose_nothing(make_stored: MakeStored) -> None:
     index: PrefixIndex[StoredCredentials] = PrefixIndex()
     junk = {f"junk/{number}/": make_stored("READ", f"s3://sales/junk/{number}/*") for number in range(200)}
     good = {f"{worker}/{number}/": make_stored("READ", "s3://sales/*") for worker in range(4) for number in range(200)}
-    unwanted = set(map(id, junk.values()))
 
     def store(worker: int) -> None:
         for number in range(200):
@@ -431,9 +466,10 @@ def test_threads_that_store_sweep_and_search_at_once_lose_nothing(make_stored: M
             if worker == 0:
                 index.put(f"junk/{number}/", junk[f"junk/{number}/"])
 
-    def sweep() -> None:
-        for _ in range(60):
-            index.keep(lambda stored: id(stored) not in unwanted)
+    def remove() -> None:
+        for _ in range(10):
+            for prefix in junk:
+                index.remove(prefix)
 
     def search() -> None:
         for number in range(2_000):
@@ -442,9 +478,9 @@ def test_threads_that_store_sweep_and_search_at_once_lose_nothing(make_stored: M
             assert found is None or found is good[key[:-1]]
 
     with ThreadPoolExecutor(7) as pool:
-        tasks = [*(pool.submit(store, worker) for worker in range(4)), pool.submit(sweep), pool.submit(sweep)]
+        tasks = [*(pool.submit(store, worker) for worker in range(4)), pool.submit(remove), pool.submit(remove)]
         for task in [*tasks, pool.submit(search)]:
             task.result(60)
-    index.keep(lambda stored: id(stored) not in unwanted)
+    remove()
     assert len(index) == len(good)
     assert all(index.longest(f"{prefix}x") is stored for prefix, stored in good.items())
