@@ -1,0 +1,179 @@
+"""A warm request takes a straight path. It decides, and is mended, as any other request."""
+
+from __future__ import annotations
+
+import botocore.exceptions
+import pytest
+
+pytestmark = pytest.mark.alice("READ s3://data/in/*", objects={"s3://data/in/x": b"body"}, lifetime=3600)
+
+
+@pytest.fixture
+def s3(grants, register, alice):
+    session = grants.session(alice)
+    register(session, account_id=grants.account_id)
+    return session.client("s3")
+
+
+def read(s3, key="in/x"):
+    return s3.get_object(Bucket="data", Key=key)["Body"].read()
+
+
+@pytest.fixture
+def warm(s3, control):
+    """A client that has read the object twice."""
+    assert [read(s3), read(s3)] == [b"body", b"body"]
+    control()
+    return s3
+
+
+@pytest.fixture
+def counted(monkeypatch, edge):
+    """The operations of the requests that took the long path."""
+    long_path = []
+    signing_request = edge.hook._signing_request
+
+    def looked(hook, request, operation, *rest):
+        long_path.append(operation)
+        return signing_request(hook, request, operation, *rest)
+
+    monkeypatch.setattr(edge.hook, "_signing_request", looked)
+    return long_path
+
+
+def signers(grants):
+    return [one.signer for one in grants.s3_requests()]
+
+
+def test_a_warm_request_takes_it(warm, counted):
+    assert read(warm) == b"body"
+    warm.head_object(Bucket="data", Key="in/x")
+    warm.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": "in/x"}, ExpiresIn=60)
+    assert counted == []
+
+
+def test_refreshable_credentials_take_it_too(grants, register, alice, edge, counted):
+    def refresh():
+        keys = {"access_key": alice.access_key_id, "secret_key": alice.secret_access_key}
+        return {**keys, "token": alice.session_token, "expiry_time": "2100-01-01T00:00:00Z"}
+
+    session = edge.core_session()
+    edge.bare(session)._credentials = edge.refreshable(refresh)
+    register(session, account_id=grants.account_id)
+    s3 = session.create_client("s3")
+    read(s3)
+    counted.clear()
+    assert read(s3) == b"body"
+    assert counted == []
+    assert signers(grants)[-1] == "grant"
+
+
+def test_a_second_identity_in_the_client_takes_nothing_of_the_first(grants, warm, edge):
+    bob = grants.identity("bob")
+    warm._request_signer._credentials = edge.whoever(lambda: bob)
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        read(warm)
+    assert signers(grants)[-1] == "bob"
+
+
+def test_keys_that_are_exchanged_in_place_are_another_caller(grants, warm, alice):
+    bob = grants.identity("bob", session=True)
+    credentials = warm._request_signer._credentials
+    credentials.access_key, credentials.secret_key = bob.access_key_id, bob.secret_access_key
+    credentials.token = bob.session_token
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        read(warm)
+    assert signers(grants)[-1] == "bob"
+
+
+def test_credentials_that_s3_no_longer_takes_are_renewed(grants, warm, control):
+    grants.fail("GetObject", "ExpiredToken")
+    assert read(warm) == b"body"
+    assert control() == ["GetDataAccess"]
+
+
+def test_a_retry_begins_clean(grants, warm, register, counted):
+    grants.fail("GetObject", "InternalError")
+    assert read(warm) == b"body"
+    # The second attempt finds what the first has left and is decided anew.
+    assert counted == ["GetObject"]
+
+
+def test_a_request_with_credentials_of_its_own_keeps_them(grants, warm, edge):
+    bob = grants.identity("bob")
+
+    def give(request, **_):
+        request.context.setdefault("signing", {})["request_credentials"] = edge.whoever(lambda: bob)
+
+    warm.meta.events.register_first("before-sign.s3", give)
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        read(warm)
+    assert signers(grants)[-1] == "bob"
+
+
+def test_a_client_aimed_at_another_s3_is_left_alone_though_there_are_credentials(grants, warm, monkeypatch, edge):
+    (hook,) = hooks_of(warm, edge)
+    monkeypatch.setattr(hook, "shape", hook.shape._replace(foreign_url="https://minio.example:9000"))
+    monkeypatch.setattr(hook, "foreign_endpoint", lambda *_: "it is not an endpoint of AWS")
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        read(warm)
+    assert signers(grants)[-1] == "alice"
+
+
+def hooks_of(s3, edge):
+    handlers = getattr(s3.meta.events, "_emitter", s3.meta.events)._lookup_cache["before-sign.s3.GetObject"]
+    return [one.__self__ for one in handlers if isinstance(getattr(one, "__self__", None), edge.hook)]
+
+
+def test_an_unregistered_client_signs_as_the_caller(grants, register, alice):
+    s3 = grants.session(alice).client("s3")
+    provider = register(s3, account_id=grants.account_id)
+    read(s3)
+    provider.unregister()
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        read(s3)
+    assert signers(grants)[-1] == "alice"
+
+
+def test_a_url_for_longer_than_the_credentials_live_takes_others(grants, warm, control):
+    warm.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": "in/x"}, ExpiresIn=7200)
+    assert control() == ["GetDataAccess"]
+
+
+def test_a_cleared_provider_asks_again(grants, register, alice, control):
+    session = grants.session(alice)
+    provider = register(session, account_id=grants.account_id)
+    s3 = session.client("s3")
+    read(s3)
+    control()
+    provider.clear()
+    assert read(s3) == b"body"
+    assert control() == ["GetDataAccess"]
+
+
+@pytest.mark.alice("READWRITE s3://data/in/*")
+def test_a_parameter_that_no_grant_allows_is_seen(grants, s3):
+    s3.create_multipart_upload(Bucket="data", Key="in/x")
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        s3.create_multipart_upload(Bucket="data", Key="in/x", Tagging="a=b")
+    assert signers(grants) == ["grant", "alice"]
+
+
+@pytest.mark.alice("WRITE s3://data/in/*", objects={"s3://data/in/x": b"body"})
+def test_a_deletion_on_a_condition_needs_more_than_write(grants, s3):
+    s3.delete_object(Bucket="data", Key="in/y")
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket="data", Key="in/x", IfMatch='"0"')
+    assert signers(grants) == ["grant", "alice"]
+
+
+def test_a_remembered_denial_makes_no_flow(grants, s3, monkeypatch, edge, control):
+    for _ in range(2):
+        with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+            read(s3, "out/x")
+    control()
+    monkeypatch.setattr(edge.hook, "_flow", lambda *_: pytest.fail("a flow was made"))
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        read(s3, "out/x")
+    assert signers(grants)[-1] == "alice"
+    assert control() == []
