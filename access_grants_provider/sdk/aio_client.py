@@ -34,7 +34,7 @@ from ..exceptions import ConfigurationError
 from .api_calls import NOBODY, PARSER_ERRORS, ApiCall, hook_internal_client, reply_of_error, web_page_in
 from .async_backend import Backend, running_backend
 from .caller import Caller
-from .client_hook import ClientHook
+from .client_hook import ATTEMPT, ClientHook
 from .internal_clients import WAIT_SECONDS, prepare_session
 from .queries import CredentialsQuery, ExplainQuery
 from .runtime import Runtime, Settings
@@ -125,7 +125,7 @@ class AioClientHook(ClientHook):
         **_: object,
     ) -> Coroutine[Any, Any, int | None] | None:
         """Handle ``needs-retry.s3``; see :class:`ClientHook`."""
-        if response is None or response[0].status_code < 400:
+        if ATTEMPT not in request_dict["context"] or response is None or response[0].status_code < 400:
             return None
         attempt = self._refused(request_dict, operation.name)
         if attempt is None:

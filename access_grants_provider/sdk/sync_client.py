@@ -22,7 +22,7 @@ from ..core.scopes import Permission, Target
 from ..exceptions import AccessGrantsError, ConfigurationError
 from .api_calls import reply_of_error, response_of
 from .caller import Caller
-from .client_hook import ClientHook, signing_region
+from .client_hook import ATTEMPT, ClientHook, signing_region
 from .crt_transfers import ClassicTransfers
 from .internal_clients import time_limit
 from .legacy_signer import honour_request_credentials
@@ -112,7 +112,7 @@ class SyncClientHook(ClientHook):
         **_: object,
     ) -> int | None:
         """Handle ``needs-retry.s3``; see :class:`ClientHook`."""
-        if response is None or response[0].status_code < 400:
+        if ATTEMPT not in request_dict["context"] or response is None or response[0].status_code < 400:
             return None
         attempt = self._refused(request_dict, operation.name)
         if attempt is None:
