@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import botocore.exceptions
 import pytest
 
@@ -165,6 +167,16 @@ def test_a_deletion_on_a_condition_needs_more_than_write(grants, s3):
     with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
         s3.delete_object(Bucket="data", Key="in/x", IfMatch='"0"')
     assert signers(grants) == ["grant", "alice"]
+
+
+@pytest.mark.alice("WRITE s3://data/in/*")
+def test_a_positioned_file_is_not_sent_from_its_beginning_by_a_warm_request(grants, s3):
+    s3.put_object(Bucket="data", Key="in/x", Body=b"warm")
+    body = io.BytesIO(b"not this: but this")
+    body.seek(10)
+    grants.fail("PutObject", "ExpiredToken")
+    with pytest.raises(botocore.exceptions.ClientError, match="ExpiredToken"):
+        s3.put_object(Bucket="data", Key="in/x", Body=body)
 
 
 def test_a_remembered_denial_makes_no_flow(grants, s3, monkeypatch, edge, control):

@@ -155,3 +155,28 @@ def test_a_long_lived_key_is_no_grant_s_and_is_not_looked_up(states: CallerState
 
     tracker, long_lived = CallerTracker(is_vended_session), ANN._replace(token=None)
     assert not tracked(tracker, long_lived, states, Credentials(*long_lived[:2])).is_vended
+
+
+# The caller of a warm request, recognised without a reading.
+
+
+@pytest.mark.parametrize("part", ["access_key", "secret_key", "token"])
+def test_credentials_of_which_one_part_was_exchanged_are_not_unchanged(
+    tracker: CallerTracker, states: CallerStates, part: str
+) -> None:
+    credentials = Credentials(*ANN[:3])
+    caller = tracked(tracker, ANN, states, credentials)
+    assert tracker.unchanged(credentials, states) is caller
+    setattr(credentials, part, getattr(BOB, part))
+    assert tracker.unchanged(credentials, states) is None
+
+
+def test_credentials_that_may_change_by_being_read_are_not_unchanged(
+    tracker: CallerTracker, states: CallerStates
+) -> None:
+    class Changing(Credentials):
+        pass
+
+    credentials = Changing(*ANN[:3])
+    tracked(tracker, ANN, states, credentials)
+    assert tracker.unchanged(credentials, states) is None
