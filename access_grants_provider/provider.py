@@ -195,7 +195,7 @@ class AccessGrantsProvider:
         for hook in self._living_hooks():
             if hook.asynchronous:
                 self.runtime.notices.inform(NO_PREFETCH)
-            else:
+            elif hook.can_ask():
                 waiting, self._waiting = self._waiting, []
                 hook.prefetch(waiting)
                 return

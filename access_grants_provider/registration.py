@@ -117,7 +117,10 @@ def register(
     merged = _load(options, config, place.profile)
     provider = _registry.provider(place.events)
     if provider is not None:
-        provider.runtime.clock = clock or provider.runtime.clock
+        if clock is not None and clock != provider.runtime.clock:
+            provider.runtime.clock = clock
+            # What is remembered has its times by the old one.
+            provider.runtime.start_over()
         provider.configure(merged)
         return provider
     provider = AccessGrantsProvider(Runtime(merged, profile=place.profile, clock=clock))

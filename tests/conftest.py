@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -235,7 +236,7 @@ class Clock:
         self.passed += seconds
         return 0.0
 
-    @property
+    @cached_property
     def both(self) -> TwoClocks:
         return TwoClocks(self, lambda: self.passed)
 

@@ -115,9 +115,11 @@ class Discovery:
     def search(self) -> Vended:
         """Return credentials, or the denial of all who could give them. Nothing of it is kept here."""
         region = self._bucket.region or self._request.region
+        # Before it is asked: another request may have the guess confirmed, or replaced, meanwhile.
+        guess = self._state.account_id if self._state.account_is_guessed else None
         found = yield from self._ask_known(region)
-        if isinstance(found, Denial) and self._state.account_is_guessed:
-            found = yield from self._ask_confirmed(region, found)
+        if isinstance(found, Denial) and guess is not None:
+            found = yield from self._ask_confirmed(region, guess, found)
         if isinstance(found, Denial) and self._now() >= self._bucket.region_until:
             actual = yield from self.bucket_region(region)
             if actual == NO_BUCKET:
@@ -156,10 +158,9 @@ class Discovery:
             found = _more_telling(found, later) if isinstance(later, Denial) else later
         return found
 
-    def _ask_confirmed(self, region: str, denial: Denial) -> Vended:
+    def _ask_confirmed(self, region: str, guess: str, denial: Denial) -> Vended:
         """Before a "no" of a guessed account counts, have STS tell the account, and ask again if it is another."""
-        guessed = self._state.account_id
-        if (yield from self.confirmed_account(region)) == guessed:
+        if (yield from self.confirmed_account(region)) == guess:
             return denial
         return (yield from self._ask_known(region))
 
@@ -194,14 +195,12 @@ class Discovery:
 
     def confirmed_account(self, region: str) -> Generator[Step, Any, str]:
         """Return the caller's account, and have STS tell it if it was only guessed."""
-        if self._state.account_is_guessed:
-            self._state.account_id, self._state.account_is_guessed = None, False
-        return (yield from self.caller_account(region))
+        return (yield from self.caller_account(region, may_guess=False))
 
-    def caller_account(self, region: str) -> Generator[Step, Any, str]:
+    def caller_account(self, region: str, may_guess: bool = True) -> Generator[Step, Any, str]:
         """Return the caller's account; however many buckets are cold at once, STS is asked once."""
         state, key = self._state, (self._context.event_loop, "account")
-        if state.account_id is not None:
+        if state.account_id is not None and (may_guess or not state.account_is_guessed):
             return state.account_id
         with state.calls.own_call() as mine:
             call = state.calls.join_or_start(key, mine) if self._context.may_wait else mine
@@ -215,10 +214,11 @@ class Discovery:
                         target=str(request.target),
                         permission=request.permission,
                     )
-            if state.account_id is None:
+            if state.account_id is None or state.account_is_guessed:
                 self._budget.owned.append(mine)
                 try:
                     state.account_id = yield from self._get_caller_identity(region)
+                    state.account_is_guessed = False
                 finally:
                     self._budget.owned.remove(mine)
         return state.account_id

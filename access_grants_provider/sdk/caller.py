@@ -82,8 +82,10 @@ class Caller:
         account_id = getattr(frozen, "account_id", None)
         if self.state.account_id is None:
             told = is_account(account_id)
-            self.state.account_id = account_id if told else known_accounts.get(frozen.access_key)
-            self.state.account_is_guessed = not told and self.state.account_id is not None
+            guess = None if told else known_accounts.get(frozen.access_key)
+            # First: no other thread may take a guess for what was told.
+            self.state.account_is_guessed = guess is not None
+            self.state.account_id = account_id if told else guess
         self.credentials = UnpicklableCredentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def matches(self, frozen: FrozenCredentials, states: CallerStates) -> bool:

@@ -129,8 +129,6 @@ class ClientHook:
         self._presigned = PresignedUrls(client)
         self._warned_of_endpoint = False
         self.loader: object = getattr(client, "_loader", None)
-        if runtime.clients.loader is None:
-            runtime.clients.loader = self.loader
 
     def attach(self) -> None:
         """Start to see the client's requests."""
@@ -152,6 +150,10 @@ class ClientHook:
         for operation in PROBES:
             self._events.unregister(f"before-call.s3.{operation}", self.before_call)
             self._events.unregister(f"after-call.s3.{operation}", self.after_call)
+
+    def can_ask(self) -> bool:
+        """Tell whether the client has credentials and an endpoint that S3 Access Grants can be asked with."""
+        return self.request_signer._credentials is not None and self.foreign_endpoint(self.runtime.settings) is None
 
     def prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
         """Vend credentials in the background."""

@@ -201,14 +201,21 @@ class ClientShape(NamedTuple):
 
 
 def environment_digest() -> bytes:
-    """Return what stands for all that botocore reads from the environment as it makes a client."""
-    read = [
-        (name, value)
-        for name, value in os.environ.items()
+    """Return what stands for all that botocore reads from outside as it makes a client."""
+    # By name: another thread may take a variable away meanwhile.
+    read: list[object] = [
+        (name, os.environ.get(name))
+        for name in sorted(os.environ)
         if name.startswith(READ_FROM_ENVIRONMENT) or name.upper().endswith(PROXY)
         if name not in CALLER_IN_ENVIRONMENT
     ]
-    return hashlib.sha256(repr(sorted(read)).encode()).digest()
+    with suppress(OSError):
+        # A later session may find the file under the same name with other endpoints in it.
+        file = os.stat(os.path.expanduser(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"))
+        read += (file.st_ino, file.st_mtime_ns, file.st_size)
+    # moto, imported later, adds its own: clients made before it would go on to AWS.
+    read.append(len(BUILTIN_HANDLERS))
+    return hashlib.sha256(repr(read).encode()).digest()
 
 
 class InternalClients:
@@ -221,22 +228,29 @@ class InternalClients:
 
     def __init__(self, profile: str | None) -> None:
         self._profile = profile
-        # The loader of a client that exists has read most of the files already (S3's model, the endpoints).
-        self.loader: object = None
         self._process = os.getpid()
         self._making = SingleFlight()
         self._clients: OrderedDict[tuple[Any, ...], BaseClient] = OrderedDict()
 
     def get(
-        self, service: str, region: str, shape: ClientShape, endpoint_url: str | None, seconds: float, may_wait: bool
+        self,
+        service: str,
+        region: str,
+        shape: ClientShape,
+        endpoint_url: str | None,
+        seconds: float,
+        may_wait: bool,
+        loader: object = None,
     ) -> BaseClient:
         """Return the client for a service (``"s3control"``, ``"sts"``, ``"s3"``) in a region.
 
         ``seconds`` is its time-out. ``may_wait``: whether this thread may wait for another that makes the same client.
+        ``loader``: the S3 client's, which has read most of the files already (S3's model, the endpoints).
         """
         if self._process != os.getpid():
             self._process, self._clients = os.getpid(), OrderedDict()
-        key = (service, region, endpoint_url, shape.digest(), seconds, environment_digest())
+        paths = tuple(getattr(loader, "search_paths", ()))
+        key = (service, region, endpoint_url, shape.digest(), seconds, environment_digest(), paths)
         client = self._clients.get(key)
         if client is not None:
             # Another thread may drop it meanwhile.
@@ -253,14 +267,16 @@ class InternalClients:
                 while len(self._clients) >= MAX_CLIENTS:
                     with suppress(KeyError):
                         self._clients.popitem(last=False)
-                client = self._clients.setdefault(key, self._make(service, region, shape, endpoint_url, seconds))
+                client = self._clients.setdefault(
+                    key, self._make(service, region, shape, endpoint_url, seconds, loader)
+                )
         return client
 
     def _make(
-        self, service: str, region: str, shape: ClientShape, endpoint_url: str | None, seconds: float
+        self, service: str, region: str, shape: ClientShape, endpoint_url: str | None, seconds: float, loader: object
     ) -> BaseClient:
         client = create_nested_client(
-            self._session(),
+            self._session(loader),
             service,
             region_name=region,
             endpoint_url=endpoint_url,
@@ -272,10 +288,10 @@ class InternalClients:
         honour_request_credentials(client)
         return client
 
-    def _session(self) -> Session:
+    def _session(self, loader: object) -> Session:
         session = Session(profile=self._profile, include_builtin_handlers=False)
         _register_handlers(session)
-        return prepare_session(session, self.loader)
+        return prepare_session(session, loader)
 
 
 # By the profile that the settings are read from.

@@ -9,6 +9,7 @@ out.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 __all__ = ["ModelLoader"]
@@ -158,7 +159,8 @@ class ModelLoader:
     def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
         """Return a model; ``type_name`` is ``"service-2"`` for the operations of a service."""
         if type_name == "service-2" and service_name in MODELS:
-            return MODELS[service_name]
+            # Whoever changes a model, as some plugins do, changes a copy.
+            return copy.deepcopy(MODELS[service_name])
         return self._loader.load_service_model(service_name, type_name, api_version=api_version)
 
     def __getattr__(self, name: str) -> Any:

@@ -174,9 +174,11 @@ class SyncClientHook(ClientHook):
 
     def _prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
         for permission, target in wanted:
+            if self.runtime.closed:
+                return
             try:
                 self.credentials(target, permission, 0)
-            except (AccessGrantsError, BotoCoreError) as error:  # noqa: PERF203  each by itself
+            except (AccessGrantsError, BotoCoreError, ClientError) as error:
                 logger.warning("S3 Access Grants: prefetch of %s on %r: %s", permission, str(target), error)
 
     def grants(self, target: Target | None) -> Iterator[CallerGrant]:
@@ -242,7 +244,9 @@ class SyncClientHook(ClientHook):
         api_call = self._api_call(step.call, caller, flow)
         seconds = time_limit(step.seconds, flow.config.timeout_seconds)
         url = self.shape.endpoint_url(api_call.service, flow.config)
-        client = self.runtime.clients.get(api_call.service, api_call.region, self.shape, url, seconds, flow.may_wait)
+        client = self.runtime.clients.get(
+            api_call.service, api_call.region, self.shape, url, seconds, flow.may_wait, self.loader
+        )
         with self.runtime.observed(step.call, api_call):
             try:
                 # In this very thread: it may hold a lock, of a logging handler say, that botocore's own log needs. So

@@ -6,6 +6,7 @@ import logging
 import threading
 
 import pytest
+from botocore.exceptions import ClientError
 
 from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.registration import provider_for
@@ -118,6 +119,48 @@ def test_an_asynchronous_session_is_told_what_to_await(grants, register, alice):
     provider = register(grants.session(alice))
     with pytest.raises(ConfigurationError, match=r"Await credentials_async\(\)"):
         provider.prefetch(["s3://data/in/"])
+
+
+@threads_only
+def test_a_client_that_can_not_ask_leaves_the_prefetch_to_the_next(grants, register, alice):
+    session = grants.session(alice)
+    register(session, prefetch="s3://data/in/")
+    clients = [session.client("s3", endpoint_url="http://127.0.0.1:9"), session.client("s3")]
+    finished()
+    assert (grants.calls("GetDataAccess"), len(clients)) == (1, 2)
+
+
+@threads_only
+def test_it_ends_with_the_registration(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    client = session.client("s3")
+    with grants.hold("GetDataAccess") as held:
+        provider.prefetch([f"s3://data/{number}/" for number in range(8)])
+        held.wait_for(1)
+        provider.unregister()
+    finished()
+    assert grants.calls("GetDataAccess") == 1
+    assert client.meta.service_model.service_name == "s3"
+
+
+@threads_only
+def test_a_caller_whose_credentials_are_not_to_be_had_is_a_warning_for_each_target(
+    grants, register, alice, caplog, monkeypatch
+):
+    session = grants.session(alice)
+    provider = register(session)
+    client = session.client("s3")
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
+
+    def refused():
+        raise error
+
+    monkeypatch.setattr(client._request_signer._credentials, "get_frozen_credentials", refused)
+    with caplog.at_level(logging.WARNING, "access_grants_provider"):
+        provider.prefetch(["s3://data/in/", "s3://data/out/"])
+        finished()
+    assert len(caplog.records) == 2
 
 
 @threads_only

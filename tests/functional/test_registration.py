@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 import access_grants_provider
 from access_grants_provider import AccessGrantsConfig, initialize_client_plugin
+from access_grants_provider.core.clock import Clock
 from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.registration import _registry
 from access_grants_provider.sdk.internal_clients import MAX_CLIENTS, InternalClients
@@ -96,6 +97,19 @@ def test_registering_again_with_the_same_options_forgets_nothing(grants, registe
         register(session)
         session.client("s3").head_object(Bucket="data", Key="in/x")
     assert control().count("GetDataAccess") == 1
+
+
+@pytest.mark.alice("READ s3://data/in/*")
+@pytest.mark.only("botocore", reason="the options of a session are the same for both clients")
+def test_another_clock_starts_over(grants, register, alice, clock):
+    session = grants.session(alice)
+    provider = register(session)
+    client = session.client("s3")
+    assert provider.explain("get_object", Bucket="data", Key="elsewhere/x").outcome == "fallback"
+    grants.grant(alice, "s3://data/elsewhere/*", "READ")
+    access_grants_provider.register(session, clock=Clock(clock, lambda: 0.0))
+    assert provider.explain("get_object", Bucket="data", Key="elsewhere/x").outcome == "granted"
+    assert client.meta.service_model.service_name == "s3"
 
 
 def test_registering_twice_leaves_one_provider_with_the_later_options(grants, register, alice):

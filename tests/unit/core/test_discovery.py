@@ -148,6 +148,21 @@ def test_a_wrong_guess_of_the_account_is_found_out_before_its_no_counts(
     assert (resolution.outcome, state.account_id) == ("granted", CALLER)
 
 
+def test_a_guess_that_one_request_has_confirmed_denies_no_other_request(
+    state: CallerState, make_context: MakeContext, reply: MakeReply, no_instance: MakeError
+) -> None:
+    wrong, context = "999999999999", make_context()
+    elsewhere = wanted(bucket="theirs")
+    state.account_id, state.account_is_guessed = wrong, True
+    first, second = decide(state, REQUEST, context), decide(state, elsewhere, context)
+    next(first), next(second)
+    assert resume(first, no_instance()) == WHO
+    # STS has not answered yet: the second waits for that, and concludes nothing.
+    assert isinstance(resume(second, no_instance()), WaitFor)
+    assert resume(first, CALLER) == OWN
+    assert resume(second, True) == data_access(elsewhere, CALLER)
+
+
 def test_a_right_guess_of_the_account_is_confirmed_once_before_a_no(
     state: CallerState, make_context: MakeContext, no_instance: MakeError, expect_steps: ExpectSteps
 ) -> None:

@@ -8,11 +8,14 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.handlers import BUILTIN_HANDLERS
 
 from access_grants_provider.core.config import AccessGrantsConfig
 from access_grants_provider.core.single_flight import InFlightCall
@@ -149,6 +152,31 @@ def test_the_caller_in_the_environment_makes_no_other_client(
     first = get(clients)
     monkeypatch.setenv(name, "other")
     assert get(clients) is first
+
+
+def test_a_session_with_data_of_its_own_has_clients_of_its_own(clients: Counted) -> None:
+    own, other = SimpleNamespace(search_paths=["/own", "/botocore"]), SimpleNamespace(search_paths=["/botocore"])
+    first = clients.get("sts", REGION, PLAIN, None, 20, True, own)
+    assert clients.get("sts", REGION, PLAIN, None, 20, True, other) is not first
+    assert clients.made[0].place[-1] is own
+
+
+def test_a_config_file_with_other_content_makes_another_client(
+    clients: Counted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "config"
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    file.write_text("[default]\n")
+    first = get(clients)
+    assert get(clients) is first
+    file.write_text("[default]\nca_bundle = /other\n")
+    assert get(clients) is not first
+
+
+def test_handlers_that_moto_adds_make_another_client(clients: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = get(clients)
+    monkeypatch.setattr(module, "BUILTIN_HANDLERS", [*BUILTIN_HANDLERS, ("before-send", len)])
+    assert get(clients) is not first
 
 
 def test_the_providers_of_a_process_share_them() -> None:
@@ -353,7 +381,7 @@ def test_the_settings_of_a_profile_are_read(tmp_path: Any, monkeypatch: pytest.M
 def test_an_internal_session_has_the_handlers_that_a_session_of_botocore_has_for_its_calls(session: Any) -> None:
     """Whatever botocore registers for the calls made here, by name, is there, in the same order."""
     clients = InternalClients(None)
-    whole, lean = botocore.session.Session(), clients._session()
+    whole, lean = botocore.session.Session(), clients._session(None)
     called = {
         "s3": ["HeadBucket"],
         "sts": ["GetCallerIdentity"],

@@ -9,6 +9,8 @@ from botocore.loaders import Loader
 
 from access_grants_provider.sdk.service_models import MODELS, ModelLoader
 
+pytestmark = pytest.mark.usefixtures("unshared_models")
+
 # What botocore does not look at.
 UNREAD = ("box", "documentation", "enum", "max", "min", "pattern", "documentationUrl")
 # What older models of botocore lack.
