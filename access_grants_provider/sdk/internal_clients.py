@@ -249,7 +249,8 @@ class InternalClients:
         """
         if self._process != os.getpid():
             self._process, self._clients = os.getpid(), OrderedDict()
-        paths = tuple(getattr(loader, "search_paths", ()))
+        # Sessions of boto3 on one session of botocore add the same folder again and again.
+        paths = tuple(dict.fromkeys(getattr(loader, "search_paths", ())))
         key = (service, region, endpoint_url, shape.digest(), seconds, environment_digest(), paths)
         client = self._clients.get(key)
         if client is not None:
