@@ -98,7 +98,8 @@ class CallBudget:
         # Whoever gives a decision more than two minutes gives them to this too.
         left = max(THROTTLE_SECONDS, self._seconds) - waited if self.is_patient else self._deadline - now
         longest = min(THROTTLE_LONGEST_PAUSE, max(THROTTLE_FIRST_PAUSE, waited * THROTTLE_SHARE))
-        if left <= 0 or (longest > left and not self.is_patient):
+        # What rounding leaves of the time is none: a clock does not move by it.
+        if left < 0.001 or (longest > left and not self.is_patient):
             return None
         pause = min(left, self._jitter(longest))
         if self.is_patient:

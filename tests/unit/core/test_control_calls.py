@@ -399,3 +399,16 @@ def test_what_a_decision_does_not_need_is_asked_for_once(make_context: MakeConte
     next(calling)
     with pytest.raises(ClientError, match="SlowDown"):
         calling.throw(slow_down())
+
+
+def test_what_rounding_leaves_of_the_time_is_no_time(
+    make_context: MakeContext, clock: Clock, slow_down: MakeError
+) -> None:
+    def reply(attempt: int) -> Exception:
+        assert attempt < 100
+        return slow_down()
+
+    # From these times on, what is left of two minutes is at last less than the clock's smallest step.
+    for began in (28.128160171703957, 29.3605546673585, 121.51300453200044):
+        clock.monotonic = began
+        assert isinstance(Made(make_context(), clock, reply).ended, ClientError)
