@@ -70,7 +70,7 @@ class _Listing:
         request = GrantRequest(OPERATION, "READ", everything, self._region)
         discovery = Discovery(self._state, request, self._context, CallBudget(self._context))
         if self._target is None:
-            account_id = configured or (yield from discovery.confirmed_account(self._region))
+            account_id = configured or (yield from discovery.caller_account(self._region, may_guess=False))
             return (yield from self._begin(account_id, self._region, ""))
         name, bucket = self._target.bucket, self._state.bucket(self._target.bucket)
         if bucket.region is None:
@@ -78,7 +78,7 @@ class _Listing:
         region = bucket.region or self._region
         if configured is not None:
             return (yield from self._begin(configured, region, name))
-        own = yield from discovery.confirmed_account(region)
+        own = yield from discovery.caller_account(region, may_guess=False)
         first: First | NoInstance
         try:
             first = yield from self._begin(own, region, name)

@@ -33,6 +33,7 @@ __all__ = [
     "FrozenCredentials",
     "HeldGrant",
     "Owner",
+    "drop_oldest",
 ]
 
 # How long a "no" for one target holds.
@@ -134,14 +135,15 @@ class DenialCache:
         """Remember a denial."""
         self._denials.pop((permission, target), None)
         while len(self._denials) >= self._limit():
-            _drop_oldest(self._denials)
+            drop_oldest(self._denials)
         self._denials[permission, target] = denial
 
     def __len__(self) -> int:
         return len(self._denials)
 
 
-def _drop_oldest(entries: dict[Any, Any]) -> None:
+def drop_oldest(entries: dict[Any, Any]) -> None:
+    """Remove the entry that was added first, if there is one; nothing where another thread comes in."""
     # Between the two steps another thread may add or drop one.
     with suppress(StopIteration, RuntimeError):
         entries.pop(next(iter(entries)), None)
@@ -193,7 +195,7 @@ class CallerState:
         bucket = self._buckets.get(name)
         if bucket is None:
             if len(self._buckets) >= MAX_BUCKETS:
-                _drop_oldest(self._buckets)
+                drop_oldest(self._buckets)
             bucket = self._buckets.setdefault(name, BucketState())
         return bucket
 

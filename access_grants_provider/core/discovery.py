@@ -5,7 +5,7 @@ The order of the calls for one request, each left out where its answer is known:
 1. STS GetCallerIdentity, for the caller's account (where STS has told it of the same access key id before: only after
    a "no");
 2. GetDataAccess of the bucket owner's instance if that is known, else of the caller's own (with ``InstanceScope=ALL``,
-   where botocore has it, of those shared with the caller too);
+   of those shared with the caller too);
 3. after a "no": HeadBucket, for the bucket's region, and 2. again if it is another;
 4. GetAccessGrantsInstanceForPrefix, and GetDataAccess of the owner it names;
 5. ListCallerAccessGrants of each instance that said "no grant", so that the next keys need no call.
@@ -87,10 +87,11 @@ def known_denial(state: CallerState, request: GrantRequest, context: FlowContext
 
 
 def _accounts(state: CallerState, owner: Owner | None) -> list[str | None]:
-    """Return the accounts whose instances are asked, in order; None for the caller's own while that is unknown."""
+    """Return the accounts whose instances are asked, in order; None for the caller's own while that is not certain."""
+    own = None if state.account_is_guessed else state.account_id
     if owner is None or owner.account_id is None or owner.account_id == state.account_id:
-        return [state.account_id]
-    return [owner.account_id, state.account_id]
+        return [own]
+    return [owner.account_id, own]
 
 
 def _more_telling(earlier: Denial | None, later: Denial) -> Denial:
@@ -160,7 +161,7 @@ class Discovery:
 
     def _ask_confirmed(self, region: str, guess: str, denial: Denial) -> Vended:
         """Before a "no" of a guessed account counts, have STS tell the account, and ask again if it is another."""
-        if (yield from self.confirmed_account(region)) == guess:
+        if (yield from self.caller_account(region, may_guess=False)) == guess:
             return denial
         return (yield from self._ask_known(region))
 
@@ -193,12 +194,11 @@ class Discovery:
         found = yield from self._ask(owner.account_id, region)
         return _more_telling(denial, found) if isinstance(found, Denial) else found
 
-    def confirmed_account(self, region: str) -> Generator[Step, Any, str]:
-        """Return the caller's account, and have STS tell it if it was only guessed."""
-        return (yield from self.caller_account(region, may_guess=False))
-
     def caller_account(self, region: str, may_guess: bool = True) -> Generator[Step, Any, str]:
-        """Return the caller's account; however many buckets are cold at once, STS is asked once."""
+        """Return the caller's account; however many buckets are cold at once, STS is asked once.
+
+        ``may_guess``: whether an account that is only guessed will do.
+        """
         state, key = self._state, (self._context.event_loop, "account")
         if state.account_id is not None and (may_guess or not state.account_is_guessed):
             return state.account_id

@@ -45,6 +45,8 @@ from typing import Any, NamedTuple
 from ..exceptions import AccessDenied, ServiceFailure
 from .caller_state import CallerState, HeldGrant
 from .circuit_breaker import CircuitBreaker
+from .clock import Clock
+from .config import AccessGrantsConfig
 from .control_calls import CallBudget, wait_for
 from .credential_cache import StoredCredentials
 from .cross_process import load_shared
@@ -55,11 +57,11 @@ from .get_data_access import Vended
 from .io_requests import DeleteShared, GrantRequest, Step, StoreShared
 from .operations import RequiredAccess
 from .results import Decision, Outcome, Source
-from .scopes import permits
+from .scopes import Permission, Target, permits
 from .service_errors import Denial, concerns_all, denied
 from .single_flight import CallKey, InFlightCall
 
-__all__ = ["Resolution", "Resolver", "decision_of", "refused"]
+__all__ = ["Resolution", "Resolver", "decision_of", "facts_of", "refused", "remembered_denial"]
 
 FAILED_ADVICE = "The request may be granted again once S3 Access Grants answers"
 # How often a call of somebody else's is waited for before the request is resolved by a call of its own.
@@ -98,6 +100,28 @@ def refused(denial: Denial, operation: str, raises: bool, **facts: str | None) -
         denial=denial,
         error=denied(denial, operation, **facts) if raises else None,
     )
+
+
+def facts_of(state: CallerState, permission: Permission, target: Target) -> dict[str, str | None]:
+    """Return what an error on a request says of it."""
+    return {"target": str(target), "permission": permission, "caller": state.masked_key}
+
+
+def remembered_denial(
+    state: CallerState, operation: str, permission: Permission, target: Target, config: AccessGrantsConfig, clock: Clock
+) -> Resolution | None:
+    """Return the decision on a target whose denial is remembered; None where :class:`Resolver` has to look.
+
+    That is row 3 of the table, looked at before anything is made that a decision with calls needs. Credentials that
+    are held for the target, stale ones too, come first.
+    """
+    now = clock.monotonic()
+    denial = state.denials.find(permission, target, now)
+    if denial is None or denial.provisional or state.credentials.find(permission, target, clock.wall()) is not None:
+        return None
+    state.used_at = now
+    facts = facts_of(state, permission, target) if config.raises_on_denial else {}
+    return refused(denial, operation, config.raises_on_denial, **facts)
 
 
 def decision_of(operation: str, access: RequiredAccess, region: str | None, resolution: Resolution) -> Decision:
@@ -221,11 +245,7 @@ class Resolver:
             yield DeleteShared(stored)
 
     def _facts(self) -> dict[str, str | None]:
-        return {
-            "target": str(self._request.target),
-            "permission": self._request.permission,
-            "caller": self._state.masked_key,
-        }
+        return facts_of(self._state, self._request.permission, self._request.target)
 
     def _held(self) -> StoredCredentials | None:
         return self._state.credentials.find(self._request.permission, self._request.target, self._context.clock.wall())

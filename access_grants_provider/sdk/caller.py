@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, NoReturn
 
 from botocore.credentials import Credentials, RefreshableCredentials
 
-from ..core.caller_state import CallerState, CallerStates, FrozenCredentials
+from ..core.caller_state import CallerState, CallerStates, FrozenCredentials, drop_oldest
 from ..core.get_data_access import is_account
 from .known_accounts import known_accounts
 from .unpicklable_credentials import UnpicklableCredentials
@@ -50,9 +49,7 @@ class HandedOutKeys:
         """Remember one."""
         self._keys[access_key] = None
         if len(self._keys) > MAX_HANDED_OUT:
-            # Between the two steps another thread may add or drop one.
-            with suppress(StopIteration, RuntimeError):
-                self._keys.pop(next(iter(self._keys)), None)
+            drop_oldest(self._keys)
 
     def __contains__(self, access_key: str) -> bool:
         return access_key in self._keys

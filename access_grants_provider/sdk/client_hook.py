@@ -31,7 +31,7 @@ from ..core.operations import (
     required_access_of_post,
 )
 from ..core.probes import PROBES, implied, implying_grant, probed_folder
-from ..core.resolver import Resolution, Resolver, refused
+from ..core.resolver import Resolution, Resolver, refused, remembered_denial
 from ..core.results import Source
 from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, sentence
@@ -362,25 +362,12 @@ class ClientHook:
         self.runtime.report(settings, operation, access, region, Resolution("granted", stored, source))
 
     def _remembered_denial(self, signing: SigningRequest, caller: Caller) -> Resolution | None:
-        """Return the decision on a target whose denial is remembered; None where :class:`Resolver` has to look.
-
-        That is row 3 of the resolver's table, looked at before anything is made that a decision with calls needs.
-        """
+        """Return the decision on a target whose denial is remembered, if that is all there is to look at."""
         permission, target, *_ = signing.access
         if permission is None or target is None:
             return None
-        clock, state = self.runtime.clock, caller.state
-        now = clock.monotonic()
-        denial = state.denials.find(permission, target, now)
-        if denial is None or denial.provisional:
-            return None
-        if state.credentials.find(permission, target, clock.wall()) is not None:
-            return None
-        state.used_at = now
-        if not signing.settings.config.raises_on_denial:
-            return refused(denial, signing.operation, raises=False)
-        facts = {"target": str(target), "permission": permission, "caller": state.masked_key}
-        return refused(denial, signing.operation, raises=True, **facts)
+        config, clock = signing.settings.config, self.runtime.clock
+        return remembered_denial(caller.state, signing.operation, permission, target, config, clock)
 
     def _sign_cold(
         self, context: dict[str, Any], signing: SigningRequest, caller: Caller, flow: FlowContext

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from ..core.caller_state import drop_oldest
 
 __all__ = ["KnownAccounts", "known_accounts"]
 
@@ -27,9 +27,7 @@ class KnownAccounts:
         """Remember what STS has told."""
         self._accounts[access_key] = account_id
         if len(self._accounts) > MAX_KEYS:
-            # Between the two steps another thread may add or drop one.
-            with suppress(StopIteration, RuntimeError):
-                self._accounts.pop(next(iter(self._accounts)), None)
+            drop_oldest(self._accounts)
 
 
 known_accounts = KnownAccounts()

@@ -13,7 +13,7 @@ from ..core.flow_context import FlowContext
 from ..core.io_requests import GrantRequest, Step
 from ..core.operations import RequiredAccess, unsupported_bucket
 from ..core.probes import implied, implying_grant
-from ..core.resolver import Resolution, Resolver, decision_of
+from ..core.resolver import Resolution, Resolver, decision_of, facts_of
 from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, denied
@@ -85,8 +85,7 @@ class CredentialsQuery:
         request = GrantRequest("GetDataAccess", permission, target, region, min_lifetime)
         found, _ = yield from Resolver(caller.state, request, flow, exact=True).find()
         if isinstance(found, Denial):
-            facts = {"target": str(target), "permission": permission, "caller": caller.state.masked_key}
-            raise denied(found, request.operation, **facts)
+            raise denied(found, request.operation, **facts_of(caller.state, permission, target))
         return _frozen(found)
 
 

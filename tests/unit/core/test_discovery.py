@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from access_grants_provider.core.caller_state import CallerState
+from access_grants_provider.core.discovery import known_denial
 from access_grants_provider.core.flow_context import FlowContext
 from access_grants_provider.core.io_requests import BucketRegion, GrantPage, Pause, WaitFor
 from access_grants_provider.core.service_errors import UnreadableAnswer
@@ -161,6 +162,21 @@ def test_a_guess_that_one_request_has_confirmed_denies_no_other_request(
     assert isinstance(resume(second, no_instance()), WaitFor)
     assert resume(first, CALLER) == OWN
     assert resume(second, True) == data_access(elsewhere, CALLER)
+
+
+def test_nothing_is_known_of_a_denial_while_the_account_is_a_guess(
+    state: CallerState, make_context: MakeContext, no_instance: MakeError, clock: Clock
+) -> None:
+    wrong, context = "999999999999", make_context()
+    state.account_id, state.account_is_guessed = wrong, True
+    state.bucket("sales").region_until = clock.monotonic + 300
+    deciding = decide(state, REQUEST, context)
+    next(deciding)
+    # From now on it is remembered that the wrong account has no instance.
+    assert resume(deciding, no_instance()) == WHO
+    assert known_denial(state, REQUEST, context) is None
+    state.account_is_guessed = False
+    assert known_denial(state, REQUEST, context) is not None
 
 
 def test_a_right_guess_of_the_account_is_confirmed_once_before_a_no(

@@ -9,6 +9,7 @@ import pytest
 from access_grants_provider.core.caller_state import CallerState
 from access_grants_provider.core.flow_context import FlowContext
 from access_grants_provider.core.io_requests import GrantPage
+from access_grants_provider.core.resolver import remembered_denial
 
 from .resolver_steps import (
     ARN,
@@ -25,6 +26,7 @@ from .resolver_steps import (
     MakeContext,
     MakeError,
     MakeReply,
+    MakeStored,
     data_access,
     decide,
     end,
@@ -52,6 +54,21 @@ def test_a_denial_is_remembered_for_five_minutes(
     assert (again.outcome, again.denial) == ("fallback", first.denial)
     clock.advance(1)
     assert expect_steps(decide(state, REQUEST, context), (VEND, reply())).outcome == "granted"
+
+
+@pytest.mark.parametrize(("held", "known"), [(None, True), ("fresh", False), ("stale", False)])
+def test_a_remembered_denial_is_the_decision_unless_credentials_are_held(
+    state: CallerState, context: FlowContext, make_stored: MakeStored, no_grant: MakeError, clock: Clock,
+    expect_steps: ExpectSteps, held: str | None, known: bool,
+) -> None:  # fmt: skip
+    expect_steps(decide(state, REQUEST, context), (VEND, no_grant()), (REGION, HERE), (LIST, no_grant()))
+    if held is not None:
+        stored = make_stored()
+        state.credentials.add(stored)
+        clock.now = stored.mandatory_refresh_at if held == "stale" else clock.now
+    decision = remembered_denial(state, "GetObject", REQUEST.permission, REQUEST.target, context.config, clock.both)
+    assert (decision is not None) == known
+    assert decision is None or (decision.outcome, decision.error) == ("fallback", None)
 
 
 def test_a_denial_holds_no_longer_though_the_clock_is_set_back(
