@@ -5,14 +5,13 @@ One cluster, with the setting of docs/howto/dask.md, serves all programs, so eac
 
 from __future__ import annotations
 
-import io
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from .engine import AUTOLOAD, Engine, running
+from .engine import AUTOLOAD, running
 
 pytestmark = [
     pytest.mark.engines,
@@ -27,6 +26,7 @@ WORKERS = 4
 # The program's own process reads the schema.
 PROCESSES = WORKERS + 1
 FILES = 24
+TABLE: dict[str, list[object]] = {"country": ["DE", "FR"], "amount": [1, 2]}
 HOST = f"""
     import json, sys
     from dask.distributed import LocalCluster
@@ -90,18 +90,9 @@ def show(record_property):
     return lambda name, ended: record_property("asked", ended.row(f"dask {version('dask')}, {name}"))
 
 
-def put_parquet(engine: Engine, folder: str, files: int) -> None:
-    """Store Parquet files of two rows each, in a folder on which the caller gets a grant."""
-    import pandas
-
-    content = io.BytesIO()
-    pandas.DataFrame({"country": ["DE", "FR"], "amount": [1, 2]}).to_parquet(content)
-    engine.put(folder, files, content.getvalue(), ".parquet")
-
-
 def test_the_example_runs(engine, show):
     engine.grant("emea")
-    put_parquet(engine, "emea/2026", FILES)
+    engine.put_parquet("emea/2026", FILES, **TABLE)
     ended = engine.run(EXAMPLE)
     show("the example, with a cluster of its own", ended)
     assert ended.printed.splitlines()[-2:] == [f"DE    {FILES}", f"FR    {2 * FILES}"]
@@ -131,7 +122,7 @@ def test_functions_vend_once_in_each_worker(engine, show):
 
 def test_a_data_frame_under_one_grant(engine, show):
     engine.grant("frame")
-    put_parquet(engine, "frame", FILES)
+    engine.put_parquet("frame", FILES, **TABLE)
     ended = engine.run(FRAMES.replace("FOLDERS", "['frame']"), **AUTOLOAD)
     show("one data frame, one grant", ended)
     assert ended.printed == f"{3 * FILES}\n"
@@ -145,7 +136,7 @@ def test_data_frames_under_four_grants_vend_once_for_each(engine, show):
     folders = ["north", "south", "east", "west"]
     for folder in folders:
         engine.grant(folder)
-        put_parquet(engine, folder, 8)
+        engine.put_parquet(folder, 8, **TABLE)
     ended = engine.run(FRAMES.replace("FOLDERS", str(folders)), **AUTOLOAD)
     show("four data frames, four grants", ended)
     assert ended.printed == f"{3 * 4 * 8}\n"

@@ -5,7 +5,6 @@ A program brings the setting of docs/howto/ray.md. Each program is a job of its 
 
 from __future__ import annotations
 
-import io
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from .engine import AUTOLOAD, Ended, Engine, running
+from .engine import AUTOLOAD, Ended, running
 
 pytestmark = [
     pytest.mark.engines,
@@ -146,15 +145,6 @@ def show(record_property):
     return lambda name, ended: record_property("asked", ended.row(f"Ray {version('ray')}, {name}"))
 
 
-def put_parquet(engine: Engine, folder: str, files: int) -> None:
-    """Store Parquet files of three rows each, in a folder on which the caller gets a grant."""
-    import pandas
-
-    content = io.BytesIO()
-    pandas.DataFrame({"amount": [1, 2, 4]}).to_parquet(content)
-    engine.put(folder, files, content.getvalue(), ".parquet")
-
-
 def lines(ended: Ended) -> list[str]:
     """Return what a program printed, without the warnings that Ray prints on a busy machine."""
     return [line for line in ended.printed.splitlines() if "(raylet)" not in line]
@@ -162,7 +152,7 @@ def lines(ended: Ended) -> list[str]:
 
 def test_the_example_runs(engine, show):
     engine.grant("emea")
-    put_parquet(engine, "emea/2026", FILES)
+    engine.put_parquet("emea/2026", FILES, amount=[1, 2, 4])
     ended = engine.run(EXAMPLE)
     show("the example", ended)
     assert lines(ended) == [f"{3 * FILES} rows in {FILES} files"]
@@ -226,7 +216,7 @@ def test_actors_register_themselves_and_vend_once_each(engine, show):
 )
 def test_ray_data_reads_and_writes(engine, show, way, folder, probes):
     engine.grant(folder, "READWRITE")
-    put_parquet(engine, folder, 8)
+    engine.put_parquet(folder, 8, amount=[1, 2, 4])
     ended = engine.run(SETTING + way + DATA.replace("FOLDER", folder))
     show(f"Ray Data, {folder}", ended)
     assert lines(ended) == [str(7 * 8)]

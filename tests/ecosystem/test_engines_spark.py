@@ -6,7 +6,6 @@ new workers.
 
 from __future__ import annotations
 
-import io
 import shutil
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -129,12 +128,8 @@ def run_with_all_workers(engine: Engine, program: str):
 
 
 def test_the_example_runs(engine, show):
-    import pandas
-
-    content = io.BytesIO()
-    pandas.DataFrame({"amount": [1, 2, 4]}).to_parquet(content)
     engine.grant("emea")
-    engine.put("emea/2026", PARTS, content.getvalue(), ".parquet")
+    engine.put_parquet("emea/2026", PARTS, amount=[1, 2, 4])
     ended = engine.run_in_host(EXAMPLE)
     show("the example", ended)
     assert ended.printed == f"{3 * PARTS} rows in {PARTS} files\n"
