@@ -17,7 +17,7 @@ from .sdk.runtime import Observer, Runtime
 __all__ = ["AccessGrantsProvider"]
 
 ASYNCHRONOUS = "The session or client is asynchronous"
-NO_PREFETCH = "prefetch does nothing for asynchronous clients; await credentials_async() there"
+NO_PREFETCH = "asynchronous clients do not prefetch. Await credentials_async() instead"
 AWAIT = "Await explain_async() or credentials_async(). For grants() take a session of boto3 or botocore"
 
 

@@ -61,7 +61,7 @@ class AccessGrantsConfig:
     the service's rate limit costs comes on top: two minutes at most, or this long again if that is more.
     ``probes``: ``"grants"`` answers HeadObject of a folder's name, HeadBucket and GetBucketLocation from a grant within
     that folder or bucket where S3 refuses them to the caller, ``"s3"`` leaves S3's answer as it is.
-    ``prefetch``: what to vend in the background as soon as the first client is made, as ``s3://`` URIs set apart by
+    ``prefetch``: what to vend in the background as soon as the first client is made, as ``s3://`` URIs separated by
     spaces, a permission before those it is for: ``"s3://sales/emea/ READWRITE s3://out/"``. READ unless given.
     ``cache``: ``"memory"``, or ``"disk"``, shared by the processes of one user on one machine.
     ``on_decision``: called with the :class:`Decision` on each request, in the thread that makes it. No coroutine.
@@ -170,7 +170,7 @@ RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         f"a number of seconds from {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}",
     ),
     "probes": (lambda value: value in ("grants", "s3"), "one of 'grants', 's3'"),
-    "prefetch": (_are_targets, "s3:// URIs, set apart by spaces, each with READ, WRITE or READWRITE before it or not"),
+    "prefetch": (_are_targets, "s3:// URIs separated by spaces, with READ, WRITE or READWRITE before those it is for"),
     "cache": (lambda value: value in ("memory", "disk"), "one of 'memory', 'disk'"),
     "on_decision": (
         lambda value: value is None or _is_listener(value),

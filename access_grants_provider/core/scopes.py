@@ -131,7 +131,7 @@ def target_of(uri: str) -> Target:
 
 
 def targets_of(text: str) -> list[tuple[Permission, Target]]:
-    """Read the option ``prefetch``: ``s3://`` URIs, set apart by spaces, a permission before those it is for.
+    """Read the option ``prefetch``: ``s3://`` URIs separated by spaces, a permission before those it is for.
 
     READ is for those before the first permission. Raises the same.
     """

@@ -170,7 +170,7 @@ class SyncClientHook(ClientHook):
             thread.start()
         except RuntimeError:
             # The system gives no more threads, or the interpreter ends: the requests get what they need by themselves.
-            logger.debug("S3 Access Grants: prefetch: there is no thread to be had")
+            logger.debug("S3 Access Grants: nothing is prefetched: no thread could be started")
 
     def _prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
         for permission, target in wanted:
@@ -179,7 +179,7 @@ class SyncClientHook(ClientHook):
             try:
                 self.credentials(target, permission, 0)
             except (AccessGrantsError, BotoCoreError, ClientError) as error:
-                logger.warning("S3 Access Grants: prefetch of %s on %r: %s", permission, str(target), error)
+                logger.warning("S3 Access Grants: %s on %r was not prefetched: %s", permission, str(target), error)
 
     def grants(self, target: Target | None) -> Iterator[CallerGrant]:
         """Yield the caller's grants; see :meth:`AccessGrantsProvider.grants`."""

@@ -102,7 +102,7 @@ def test_what_is_not_granted_is_a_warning_and_denies_nothing_else(grants, regist
         s3 = session.client("s3")
         finished()
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert warning.startswith("S3 Access Grants: prefetch of READ on 's3://data/*': ")
+    assert warning.startswith("S3 Access Grants: READ on 's3://data/*' was not prefetched: ")
     s3.get_object(Bucket="data", Key="in/x")
     assert grants.s3_requests()[-1].signer == "grant"
 

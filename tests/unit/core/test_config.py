@@ -64,7 +64,7 @@ TIMEOUT = "a number of seconds from 1 to 300"
 LISTENER = "a callable that takes one Decision, and no coroutine function"
 URL = "a URL such as 'https://host' or 'http://host:port'"
 
-TARGETS = "s3:// URIs, set apart by spaces, each with READ, WRITE or READWRITE before it or not"
+TARGETS = "s3:// URIs separated by spaces, with READ, WRITE or READWRITE before those it is for"
 BAD_TEXTS = [
     ("fallback", "Never", FALLBACKS),
     ("fallback", "true", FALLBACKS),
