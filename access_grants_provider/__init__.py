@@ -17,9 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import exceptions
     from .core.config import AccessGrantsConfig
-    from .core.results import CallerGrant, Decision, Stats, VendedCredentials
+    from .core.decision import Decision
+    from .core.io_requests import CallerGrant
+    from .core.vended_credentials import VendedCredentials
     from .provider import AccessGrantsProvider
     from .registration import initialize_client_plugin, register
+    from .sdk.counters import Stats
 
 __version__ = "0.1.0"
 
@@ -38,10 +41,10 @@ __all__ = [
 _HOMES = {
     "AccessGrantsConfig": "core.config",
     "AccessGrantsProvider": "provider",
-    "CallerGrant": "core.results",
-    "Decision": "core.results",
-    "Stats": "core.results",
-    "VendedCredentials": "core.results",
+    "CallerGrant": "core.io_requests",
+    "Decision": "core.decision",
+    "Stats": "sdk.counters",
+    "VendedCredentials": "core.vended_credentials",
     "initialize_client_plugin": "registration",
     "register": "registration",
 }

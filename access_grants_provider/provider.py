@@ -5,14 +5,19 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .core.config import AccessGrantsConfig
-from .core.results import CallerGrant, Decision, Stats, VendedCredentials
 from .core.scopes import Permission, Target, permission_of, target_of, targets_of
 from .exceptions import ConfigurationError
 from .sdk.client_hook import ClientHook
 from .sdk.runtime import Observer, Runtime
+
+if TYPE_CHECKING:
+    from .core.decision import Decision
+    from .core.io_requests import CallerGrant
+    from .core.vended_credentials import VendedCredentials
+    from .sdk.counters import Stats
 
 __all__ = ["AccessGrantsProvider"]
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import GrantScope, Permission, permission_of, permits, target_of
+from access_grants_provider.core.vended_credentials import VendedCredentials
 from access_grants_provider.exceptions import AccessDenied, PermissionMissing
 from access_grants_provider.provider import AccessGrantsProvider
 from access_grants_provider.registration import provider_for

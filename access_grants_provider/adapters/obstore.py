@@ -10,8 +10,8 @@ import asyncio
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import Permission
+from access_grants_provider.core.vended_credentials import VendedCredentials
 
 from .source import GrantSource, ask_again_at
 

@@ -21,8 +21,8 @@ from typing import Any
 from pyarrow.fs import FileInfo, FileSelector, FileSystemHandler, FileType, PyFileSystem, S3FileSystem
 
 from access_grants_provider.core.config import NAMES
-from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import SCHEME, GrantScope, Permission, common_prefix
+from access_grants_provider.core.vended_credentials import VendedCredentials
 from access_grants_provider.exceptions import AccessDenied, ConfigurationError
 
 from .source import GrantSource

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from access_grants_provider.core.credential_cache import ADVISORY_SECONDS, ADVISORY_SHARE
-from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.s3_hosts import is_s3_host
 from access_grants_provider.core.scopes import Permission, permission_of, target_of
+from access_grants_provider.core.vended_credentials import VendedCredentials
 from access_grants_provider.registration import provider_for
 
 __all__ = ["GrantSource", "ask_again_at", "s3_endpoint"]

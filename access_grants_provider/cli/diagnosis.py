@@ -9,9 +9,9 @@ from typing import Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from access_grants_provider.core.io_requests import CallerAccount, FindInstance
-from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import target_of
 from access_grants_provider.core.service_errors import ADVICE, UnreadableAnswer, denial_kind
+from access_grants_provider.core.vended_credentials import VendedCredentials
 from access_grants_provider.exceptions import (
     AccessDenied,
     AccessGrantsError,

@@ -11,9 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import create_nested_client
 
 from access_grants_provider.core.io_requests import BucketRegion, ControlCall
-from access_grants_provider.core.results import VendedCredentials
 from access_grants_provider.core.scopes import target_of
 from access_grants_provider.core.service_errors import Purpose, UnreadableAnswer
+from access_grants_provider.core.vended_credentials import VendedCredentials
 from access_grants_provider.exceptions import AccessGrantsError, ServiceFailure, Unreachable
 from access_grants_provider.sdk.api_calls import api_call_for, response_of
 from access_grants_provider.sdk.caller import masked_key

@@ -18,8 +18,7 @@ from .control_calls import CallBudget, control_call
 from .discovery import Discovery
 from .flow_context import FlowContext
 from .get_data_access import searches_shared_instances
-from .io_requests import GrantPage, GrantRequest, ListGrants, Step
-from .results import CallerGrant
+from .io_requests import CallerGrant, GrantPage, GrantRequest, ListGrants, Step
 from .scopes import GrantScope, MalformedScope, Target
 from .service_errors import Denial, Purpose, denial_kind
 

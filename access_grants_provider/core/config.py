@@ -10,12 +10,14 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ..exceptions import ConfigurationError
-from .results import Decision
 from .scopes import targets_of
+
+if TYPE_CHECKING:
+    from .decision import Decision
 
 __all__ = [
     "CACHE_FOLDER_VARIABLE",
@@ -36,7 +38,7 @@ Fallback = Literal["denied", "always", "never"]
 Privilege = Literal["Default", "Minimal"]
 Cache = Literal["memory", "disk"]
 Probes = Literal["grants", "s3"]
-Listener = Callable[[Decision], object]
+Listener = Callable[["Decision"], object]
 
 # Bounds of the S3 Control API model:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_GetDataAccess.html
@@ -109,7 +111,7 @@ class AccessGrantsConfig:
 
 
 # A name or an address, without user and password: those would end up in errors and logs.
-HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
 
 
 def _is_url(text: object) -> bool:
@@ -123,7 +125,7 @@ def _is_url(text: object) -> bool:
     if parts.query or parts.fragment:
         return False
     host = parts.netloc if port is None else parts.netloc.removesuffix(f":{port}")
-    return parts.scheme in ("http", "https") and HOST.fullmatch(host) is not None
+    return parts.scheme in ("http", "https") and re.fullmatch(HOST, host) is not None
 
 
 def _is_number(value: object, low: float, high: float, *kinds: type) -> bool:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from .credential_cache import StoredCredentials
-from .results import CallerGrant
 from .scopes import Permission, Target
 from .single_flight import InFlightCall
 
@@ -16,6 +15,7 @@ __all__ = [
     "ON_DISK",
     "BucketRegion",
     "CallerAccount",
+    "CallerGrant",
     "ControlCall",
     "DataAccessReply",
     "DeleteShared",
@@ -152,6 +152,14 @@ class DataAccessReply(NamedTuple):
     expiration: datetime | None
     matched: str | None
     instance_arn: str | None
+
+
+class CallerGrant(NamedTuple):
+    """A grant the caller has: ``scope`` as the service writes it, ``application`` ``"NA"``, ``"ALL"`` or an ARN."""
+
+    permission: Permission
+    scope: str
+    application: str | None = None
 
 
 class GrantPage(NamedTuple):

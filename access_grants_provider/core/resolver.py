@@ -40,7 +40,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..exceptions import AccessDenied, ServiceFailure
 from .caller_state import CallerState, HeldGrant
@@ -56,10 +56,12 @@ from .folder_depth import call_key, learn_folder_depth, single_key
 from .get_data_access import Vended
 from .io_requests import DeleteShared, GrantRequest, Step, StoreShared
 from .operations import RequiredAccess
-from .results import Decision, Outcome, Source
 from .scopes import Permission, Target, permits
 from .service_errors import Denial, concerns_all, denied
 from .single_flight import CallKey, InFlightCall
+
+if TYPE_CHECKING:
+    from .decision import Decision, Outcome, Source
 
 __all__ = ["Resolution", "Resolver", "decision_of", "facts_of", "refused", "remembered_denial"]
 
@@ -67,7 +69,7 @@ FAILED_ADVICE = "The request may be granted again once S3 Access Grants answers"
 # How often a call of somebody else's is waited for before the request is resolved by a call of its own.
 MAX_WAITS = 2
 
-Found = tuple[StoredCredentials | Denial, Source]
+Found = tuple[StoredCredentials | Denial, "Source"]
 
 
 class Resolution(NamedTuple):
@@ -126,6 +128,9 @@ def remembered_denial(
 
 def decision_of(operation: str, access: RequiredAccess, region: str | None, resolution: Resolution) -> Decision:
     """Put what is known of a resolution into the record for the user."""
+    # On demand: most programs look at no decision, and the record takes a millisecond to import.
+    from .decision import Decision
+
     stored = resolution.stored
     grant = stored or resolution.grant
     about = grant or resolution.denial

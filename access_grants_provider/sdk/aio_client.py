@@ -25,11 +25,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
 from ..core.credential_cache import StoredCredentials
+from ..core.decision import Decision
 from ..core.flow_context import FlowContext
 from ..core.io_requests import ON_DISK, Pause, Step, TimedCall, WaitFor
-from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..core.single_flight import SingleFlight
+from ..core.vended_credentials import VendedCredentials
 from ..exceptions import ConfigurationError
 from .api_calls import NOBODY, PARSER_ERRORS, ApiCall, hook_internal_client, reply_of_error, web_page_in
 from .async_backend import Backend, running_backend

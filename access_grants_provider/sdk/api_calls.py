@@ -24,6 +24,7 @@ from ..core.io_requests import (
     NO_BUCKET,
     BucketRegion,
     CallerAccount,
+    CallerGrant,
     ControlCall,
     DataAccessReply,
     FindInstance,
@@ -31,7 +32,6 @@ from ..core.io_requests import (
     GrantPage,
     ListGrants,
 )
-from ..core.results import CallerGrant
 from ..core.s3_hosts import is_s3_host
 from ..core.scopes import SCHEME
 from ..core.service_errors import UnreadableAnswer, retry_kind

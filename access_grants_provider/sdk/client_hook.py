@@ -11,7 +11,7 @@ import inspect
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -32,7 +32,6 @@ from ..core.operations import (
 )
 from ..core.probes import PROBES, implied, implying_grant, probed_folder
 from ..core.resolver import Resolution, Resolver, refused, remembered_denial
-from ..core.results import Source
 from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, sentence
 from ..exceptions import ServiceFailure
@@ -41,6 +40,9 @@ from .caller import Caller, CallerTracker
 from .internal_clients import ClientShape
 from .presign_expiry import PRESIGNED, PresignedUrls, seconds_presigned_for
 from .runtime import Runtime, Settings
+
+if TYPE_CHECKING:
+    from ..core.decision import Source
 
 __all__ = ["VENDED_SESSION", "ClientHook", "signing_region"]
 

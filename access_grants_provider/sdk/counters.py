@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import NamedTuple
 
-from ..core.results import Stats
+__all__ = ["Counters", "Stats"]
 
-__all__ = ["Counters"]
+
+class Stats(NamedTuple):
+    """Counts since registration.
+
+    ``granted``, ``fallback``, ``unsupported``, ``denied``: requests by outcome, each retry counting anew.
+    ``failed``: requests refused because Access Grants failed. ``vended``: credentials fetched.
+    ``cache_hits``: granted requests that needed no call. ``control_calls``: calls to S3 Control, STS and the
+    bucket region look-up together. ``recovered``: requests sent once more after S3 refused a vended credential.
+    ``implied``: probes answered from a grant; those that S3 was asked first count as fallback or unsupported too.
+    """
+
+    granted: int = 0
+    fallback: int = 0
+    unsupported: int = 0
+    denied: int = 0
+    failed: int = 0
+    vended: int = 0
+    cache_hits: int = 0
+    control_calls: int = 0
+    recovered: int = 0
+    implied: int = 0
 
 
 class Counters:

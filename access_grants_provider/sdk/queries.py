@@ -9,14 +9,15 @@ from typing import Any
 from botocore.handlers import handle_copy_source_param
 
 from ..core.credential_cache import StoredCredentials
+from ..core.decision import Decision
 from ..core.flow_context import FlowContext
 from ..core.io_requests import GrantRequest, Step
 from ..core.operations import RequiredAccess, unsupported_bucket
 from ..core.probes import implied, implying_grant
 from ..core.resolver import Resolution, Resolver, decision_of, facts_of
-from ..core.results import Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..core.service_errors import Denial, denied
+from ..core.vended_credentials import VendedCredentials
 from ..exceptions import ConfigurationError, ServiceFailure
 from .caller import Caller, handed_out
 from .client_hook import VENDED_SESSION, ClientHook, signing_region

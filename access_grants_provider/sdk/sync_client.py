@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
@@ -14,10 +14,8 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import OperationModel
 
-from ..core.caller_grants import caller_grants
 from ..core.flow_context import CALLS_LOGGER, FlowContext
 from ..core.io_requests import ON_DISK, Pause, Step, TimedCall, WaitFor
-from ..core.results import CallerGrant, Decision, VendedCredentials
 from ..core.scopes import Permission, Target
 from ..exceptions import AccessGrantsError, ConfigurationError
 from .api_calls import reply_of_error, response_of
@@ -26,8 +24,12 @@ from .client_hook import ATTEMPT, ClientHook, signing_region
 from .crt_transfers import ClassicTransfers
 from .internal_clients import time_limit
 from .legacy_signer import honour_request_credentials
-from .queries import CredentialsQuery, ExplainQuery, check_askable
 from .runtime import Runtime, Settings
+
+if TYPE_CHECKING:
+    from ..core.decision import Decision
+    from ..core.io_requests import CallerGrant
+    from ..core.vended_credentials import VendedCredentials
 
 __all__ = ["SyncClientHook"]
 
@@ -153,11 +155,16 @@ class SyncClientHook(ClientHook):
 
     def explain(self, operation: str, params: dict[str, Any]) -> Decision:
         """Decide on a request that is not made; see :meth:`AccessGrantsProvider.explain`."""
+        # On demand, as below: a program that only makes requests does without, and the import takes 3 ms.
+        from .queries import ExplainQuery
+
         query = ExplainQuery(self, self.runtime.settings, operation, params)
         return query.at_once() or self._answer(query)
 
     def credentials(self, target: Target, permission: Permission, min_lifetime: float) -> VendedCredentials:
         """Return credentials for a target; see :meth:`AccessGrantsProvider.credentials`."""
+        from .queries import CredentialsQuery
+
         query = CredentialsQuery(self, self.runtime.settings, target, permission, min_lifetime)
         credentials: VendedCredentials = self._answer(query)
         return credentials
@@ -183,6 +190,9 @@ class SyncClientHook(ClientHook):
 
     def grants(self, target: Target | None) -> Iterator[CallerGrant]:
         """Yield the caller's grants; see :meth:`AccessGrantsProvider.grants`."""
+        from ..core.caller_grants import caller_grants
+        from .queries import check_askable
+
         settings = self.runtime.settings
         check_askable(self, settings, target)
         caller, flow = self.caller_at_once(self.request_signer, settings), self._flow(settings)

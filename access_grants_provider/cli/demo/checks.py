@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from access_grants_provider.core.results import Decision
+from access_grants_provider.core.decision import Decision
 from access_grants_provider.exceptions import AccessGrantsError
 
 if TYPE_CHECKING:

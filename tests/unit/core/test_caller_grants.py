@@ -10,8 +10,7 @@ import pytest
 from access_grants_provider.core.caller_grants import caller_grants
 from access_grants_provider.core.caller_state import CallerState, Owner
 from access_grants_provider.core.flow_context import FlowContext
-from access_grants_provider.core.io_requests import FindInstance, GrantPage, ListGrants
-from access_grants_provider.core.results import CallerGrant
+from access_grants_provider.core.io_requests import CallerGrant, FindInstance, GrantPage, ListGrants
 from access_grants_provider.core.scopes import GrantScope
 from access_grants_provider.exceptions import MalformedAnswer, NoInstance, PermissionMissing, Unreachable
 

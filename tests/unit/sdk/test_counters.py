@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from access_grants_provider.core.results import Stats
-from access_grants_provider.sdk.counters import Counters
+from access_grants_provider.sdk.counters import Counters, Stats
 
 THREADS, ADDED = 8, 2_000
 

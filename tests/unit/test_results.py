@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from access_grants_provider.core.results import CallerGrant, Decision, Stats, VendedCredentials
+from access_grants_provider import CallerGrant, Decision, Stats, VendedCredentials
 
 ENDS = datetime(2027, 1, 15, tzinfo=timezone.utc)
 VENDED = VendedCredentials("ASIAVENDED", "the secret", "the token", ENDS, "s3://sales/*", "READ", "eu-west-1")
