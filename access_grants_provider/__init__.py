@@ -16,12 +16,13 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from . import exceptions
+    from .autoload import initialize_client_plugin
     from .core.config import AccessGrantsConfig
     from .core.decision import Decision
     from .core.io_requests import CallerGrant
     from .core.vended_credentials import VendedCredentials
     from .provider import AccessGrantsProvider
-    from .registration import initialize_client_plugin, register
+    from .registration import register
     from .sdk.counters import Stats
 
 __version__ = "0.1.0"
@@ -45,7 +46,7 @@ _HOMES = {
     "Decision": "core.decision",
     "Stats": "sdk.counters",
     "VendedCredentials": "core.vended_credentials",
-    "initialize_client_plugin": "registration",
+    "initialize_client_plugin": "autoload",
     "register": "registration",
 }
 _MODULES = ("exceptions", "testing")

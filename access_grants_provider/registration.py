@@ -1,13 +1,10 @@
 """Registration: which clients a provider covers, and how it is told of them.
 
-Rests on the documented event ``creating-client-class.s3`` and on botocore's autoload contract,
-``BOTOCORE_EXPERIMENTAL__PLUGINS`` and ``initialize_client_plugin`` (botocore 1.39.9).
+Rests on the documented event ``creating-client-class.s3``.
 
 Whatever is new is complete before it takes the place of what was there, and takes it in one step. So a registration
 that fails, or is interrupted, leaves the one before it in force.
 """
-
-from __future__ import annotations
 
 import gc
 import logging
@@ -36,7 +33,7 @@ from .sdk.internal_clients import profile_place, profile_settings
 from .sdk.runtime import Runtime
 from .sdk.sync_client import SyncClientHook
 
-__all__ = ["initialize_client_plugin", "provider_for", "register"]
+__all__ = ["autoload", "provider_for", "register"]
 
 logger = logging.getLogger(OPTIONS_LOGGER)
 
@@ -203,14 +200,8 @@ def _unattached(
     return provider
 
 
-def initialize_client_plugin(client: Any) -> None:
-    """Cover one client as botocore's autoload asks for it, with the options of environment and profile.
-
-    All clients with the same options share one provider. botocore hides what a plugin raises. So whatever goes wrong
-    here is logged at ERROR, and the client then refuses S3 requests rather than sign them with its own credentials.
-    """
-    if not _is_s3_client(client):
-        return
+def autoload(client: BaseClient) -> None:
+    """Cover an S3 client for :func:`~.autoload.initialize_client_plugin`, which says how."""
     hook = _registry.hook(client.meta.events)
     if hook is not None:
         # Its session is registered. Should that end, the environment's options hold.

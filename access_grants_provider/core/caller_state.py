@@ -8,8 +8,6 @@ whole thing that does not depend on the target: the bucket's region and its owne
 region, that a caller may not call an instance, and the caller's list of grants of one instance.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """An outage that is remembered, so that a job that may go on without grants does not wait for each request anew."""
 
-from __future__ import annotations
-
 from copy import copy
 from typing import NamedTuple
 

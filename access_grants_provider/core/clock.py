@@ -1,7 +1,5 @@
 """The two clocks that a decision reads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What stays the same while one decision is made: options, clocks, what runs, and what there is to say."""
 
-# No "from __future__ import annotations": see io_requests.py.
-
 import logging
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,8 +1,5 @@
 """What a decision asks of the outside, and the replies: records without behaviour."""
 
-# No "from __future__ import annotations": typing compiles each of a NamedTuple's annotations that is a text, which
-# would double what this module takes to import.
-
 from datetime import datetime
 from typing import Any, NamedTuple
 

@@ -10,8 +10,6 @@ caller's own credentials. The table rests on these pages:
   for an operation and its parameters.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote

@@ -35,8 +35,6 @@ returns what was decided. The drivers in ``sdk/`` perform the steps, with thread
 and no secret passes through but as opaque ``credentials``.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Generator
 from datetime import datetime, timezone
@@ -78,9 +76,9 @@ class Resolution(NamedTuple):
     ``error`` is what to raise if denied, ``grant`` what a probe is answered from.
     """
 
-    outcome: Outcome
+    outcome: "Outcome"
     stored: StoredCredentials | None = None
-    source: Source | None = None
+    source: "Source | None" = None
     reason: str | None = None
     denial: Denial | None = None
     error: AccessDenied | None = None
@@ -126,7 +124,7 @@ def remembered_denial(
     return refused(denial, operation, config.raises_on_denial, **facts)
 
 
-def decision_of(operation: str, access: RequiredAccess, region: str | None, resolution: Resolution) -> Decision:
+def decision_of(operation: str, access: RequiredAccess, region: str | None, resolution: Resolution) -> "Decision":
     """Put what is known of a resolution into the record for the user."""
     # On demand: most programs look at no decision, and the record takes a millisecond to import.
     from .decision import Decision

@@ -8,8 +8,6 @@ Rests on https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-gra
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-grants-credentials.html.
 """
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 from ..exceptions import ConfigurationError
@@ -51,7 +49,7 @@ class GrantScope(NamedTuple):
     is_prefix: bool
 
     @classmethod
-    def parse(cls, text: str) -> GrantScope:
+    def parse(cls, text: str) -> "GrantScope":
         """Read a scope as S3 Access Grants writes it: ``s3://bucket/pre*``, ``s3://bucket/key``, ``s3://bucket*``.
 
         Trailing stars count as one. ``s3://bucket*`` is the bucket ``bucket``, never another whose name
@@ -73,7 +71,7 @@ class GrantScope(NamedTuple):
             raise MalformedScope(f"{text!r} is no S3 scope: neither a key nor a * follows the bucket")
         return cls(bucket, key, False)
 
-    def covers(self, other: GrantScope) -> bool:
+    def covers(self, other: "GrantScope") -> bool:
         """Tell whether every key of ``other`` is in this scope.
 
         A listing of prefix P is the set ``P*``: it lies in ``S*`` exactly when P starts with S.

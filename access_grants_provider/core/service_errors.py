@@ -3,8 +3,6 @@
 Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html (list of S3 Access Grants error codes).
 """
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 from botocore.exceptions import (

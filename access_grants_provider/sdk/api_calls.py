@@ -5,8 +5,6 @@ the calls carry no identity: the caller that a call is made for is one of its pa
 over from another call.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import datetime

@@ -5,8 +5,6 @@ on ``RequestSigner.sign``, which honours ``request.context["signing"]["request_c
 ``sync_client.py`` and ``aio_client.py`` drive the generators here, with threads or with tasks.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -103,7 +101,7 @@ class Attempt(NamedTuple):
     signing: SigningRequest
     caller: Caller
 
-    def again(self) -> Attempt:
+    def again(self) -> "Attempt":
         """Return it as recovered."""
         return self._replace(signing=self.signing._replace(recovered=True))
 
@@ -358,7 +356,7 @@ class ClientHook:
         access: RequiredAccess,
         settings: Settings,
         stored: StoredCredentials,
-        source: Source,
+        source: "Source",
     ) -> None:
         region = signing_region(context, self.request_signer)
         self.runtime.report(settings, operation, access, region, Resolution("granted", stored, source))

@@ -1,7 +1,5 @@
 """Counts that many threads add to without a lock."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Those of a process are shared by all its providers: a back end that registers a 
 otherwise make two clients, and two TLS connections, for each.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os
@@ -164,7 +162,7 @@ class ClientShape(NamedTuple):
         return hashlib.sha256(repr(tuple(self)).encode()).digest()
 
     @classmethod
-    def of(cls, client: BaseClient) -> ClientShape:
+    def of(cls, client: BaseClient) -> "ClientShape":
         """Read the shape off an S3 client: proxies, FIPS, dual-stack, certificates, endpoint."""
         config = client.meta.config
         dual_stack = bool((getattr(config, "s3", None) or {}).get("use_dualstack_endpoint"))

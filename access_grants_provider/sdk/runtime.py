@@ -4,8 +4,6 @@
 in force, and each attempt of a request is decided and recovered under one set of options.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import time
@@ -41,7 +39,7 @@ class Settings(NamedTuple):
 
     config: AccessGrantsConfig
     states: CallerStates
-    disk: DiskSteps | None
+    disk: "DiskSteps | None"
 
 
 def jitter(seconds: float) -> float:
@@ -127,7 +125,7 @@ class Runtime:
     def _states(self, config: AccessGrantsConfig) -> CallerStates:
         return CallerStates(config.privilege, self.clock)
 
-    def _disk(self, config: AccessGrantsConfig) -> DiskSteps | None:
+    def _disk(self, config: AccessGrantsConfig) -> "DiskSteps | None":
         if config.cache != "disk":
             return None
         # On demand: most programs do without, and importing it takes time.

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "sdk": {"core", "disk", "exceptions"},
     "provider": {"core", "exceptions", "sdk"},
     "registration": {"core", "exceptions", "provider", "sdk"},
+    "autoload": {"registration"},
     "awscli": {"core", "exceptions", "registration"},
     "otel": {"core", "exceptions", "provider"},
     "adapters": {"core", "exceptions", "provider", "registration"},
@@ -151,3 +152,21 @@ def test_importing_it_loads_no_optional_package_and_nothing_of_the_edges_that_ne
     assert "access_grants_provider.core.resolver" in loaded
     assert not loaded & set(OPTIONAL)
     assert not loaded & {"access_grants_provider.testing", "access_grants_provider.cli"}
+
+
+def test_a_program_without_an_s3_client_loads_almost_nothing() -> None:
+    program = (
+        "import os, sys, botocore.session\n"
+        "os.environ['BOTOCORE_EXPERIMENTAL__PLUGINS'] = 'access-grants=access_grants_provider'\n"
+        "botocore.session.Session().create_client('sqs', region_name='eu-west-1')\n"
+        "print(*(name for name in sys.modules if name.startswith('access_grants_provider.')))"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, capture_output=True, text=True)
+    assert run.stdout.split() == ["access_grants_provider.autoload"]
+
+
+@pytest.mark.parametrize("path", [one for one in FILES if room(name_of(one)) in ("core", "sdk", "registration")])
+def test_no_named_tuple_has_annotations_that_are_texts(path: Path) -> None:
+    # To compile them takes a third of the time that a named tuple takes to make: 0.7 ms of the import.
+    text = path.read_text()
+    assert "(NamedTuple)" not in text or "from __future__ import annotations" not in text
