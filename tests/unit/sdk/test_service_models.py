@@ -47,7 +47,7 @@ def without_members(shape: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(params=MODELS)
 def models(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Any]:
-    return MODELS[request.param], Loader().load_service_model(request.param, "service-2")
+    return MODELS[request.param](), Loader().load_service_model(request.param, "service-2")
 
 
 def test_the_metadata_is_botocore_s(models: tuple[dict[str, Any], Any]) -> None:
