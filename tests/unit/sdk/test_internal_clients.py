@@ -381,13 +381,13 @@ def test_the_settings_of_a_profile_are_read(tmp_path: Any, monkeypatch: pytest.M
 def test_an_internal_session_has_the_handlers_that_a_session_of_botocore_has_for_its_calls(session: Any) -> None:
     """Whatever botocore registers for the calls made here, by name, is there, in the same order."""
     clients = InternalClients(None)
-    whole, lean = botocore.session.Session(), clients._session(None)
     called = {
         "s3": ["HeadBucket"],
         "sts": ["GetCallerIdentity"],
         "s3-control": ["GetDataAccess", "GetAccessGrantsInstanceForPrefix", "ListCallerAccessGrants"],
     }
     for service, operations in called.items():
+        whole, lean = botocore.session.Session(), clients._session(service.replace("-", ""), None)
         for event in ("before-parameter-build", "before-endpoint-resolution", "before-call", "request-created",
                       "choose-signer", "before-sign", "before-parse", "needs-retry", "after-call",
                       "creating-client-class", "provide-client-params"):  # fmt: skip
