@@ -120,6 +120,9 @@ class Runtime:
                 self.observer(call, api_call, time.monotonic() - started, failed)
 
     def _settings(self, config: AccessGrantsConfig) -> Settings:
+        if config.on_decision is not None:
+            # Now: in a process that is forked while another thread imports it, nobody could import it any more.
+            from ..core import decision as _  # noqa: F401
         return Settings(config, self._states(config), self._disk(config))
 
     def _states(self, config: AccessGrantsConfig) -> CallerStates:

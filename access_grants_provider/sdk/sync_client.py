@@ -171,6 +171,9 @@ class SyncClientHook(ClientHook):
 
     def prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
         """Vend credentials in a thread of its own; see :meth:`AccessGrantsProvider.prefetch`."""
+        # Now: in a process that is forked while the new thread imports it, nobody could import it any more.
+        from . import queries as _  # noqa: F401
+
         # A daemon: a program that ends meanwhile does not wait for it.
         thread = threading.Thread(target=self._prefetch, args=(wanted,), name="access-grants-prefetch", daemon=True)
         try:
