@@ -146,11 +146,13 @@ class AccessGrantsProvider:
 
         ``targets`` are ``s3://`` URIs as for :meth:`credentials`. It returns at once; the calls begin now or, where no
         client was made yet, with the first one. What fails or is not granted is a WARNING, and the request meets the
-        same. Raises :class:`ConfigurationError` for anything else than such URIs and permission, and for an
-        asynchronous session or client: there await :meth:`credentials_async`.
+        same. Raises :class:`ConfigurationError` for anything else than such URIs and permission, after
+        :meth:`unregister`, and for an asynchronous session or client: there await :meth:`credentials_async`.
         """
-        if isinstance(targets, str):
+        if isinstance(targets, str) or not isinstance(targets, Iterable):
             raise ConfigurationError(f"targets={targets!r} is not allowed; it must be a list of s3:// URIs")
+        if self.closed:
+            raise ConfigurationError("Nothing is prefetched: the provider was unregistered", hint="Register again")
         wanted = [(permission_of(permission), target_of(target)) for target in targets]
         hooks = self._living_hooks()
         if self._asynchronous or (hooks and all(hook.asynchronous for hook in hooks)):

@@ -107,7 +107,7 @@ def test_what_is_not_granted_is_a_warning_and_denies_nothing_else(grants, regist
     assert grants.s3_requests()[-1].signer == "grant"
 
 
-@pytest.mark.parametrize("wrong", [["data/in"], "s3://data/in/", ["s3://data/in/", 7]])
+@pytest.mark.parametrize("wrong", [["data/in"], "s3://data/in/", ["s3://data/in/", 7], None])
 def test_what_is_no_list_of_uris_is_refused(grants, register, alice, wrong):
     provider = register(grants.session(alice))
     with pytest.raises(ConfigurationError, match="not allowed"):
@@ -142,6 +142,8 @@ def test_it_ends_with_the_registration(grants, register, alice):
     finished()
     assert grants.calls("GetDataAccess") == 1
     assert client.meta.service_model.service_name == "s3"
+    with pytest.raises(ConfigurationError, match="was unregistered"):
+        provider.prefetch(["s3://data/in/"])
 
 
 @threads_only
