@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 from botocore.utils import create_nested_client
 
+from access_grants_provider.sdk.service_models import ModelLoader
+
 from ..settings import Failure
 
 __all__ = ["Account", "Keys"]
@@ -45,6 +47,11 @@ class Account:
 
     def client(self, service: str, keys: Keys | None = None, region: str | None = None, **options: Any) -> Any:
         """Return a client that signs with ``keys``, by default as the caller. ``options`` are those of a Config."""
+        return self._made(service, self._session, keys, region, options)
+
+    def _made(
+        self, service: str, session: Session, keys: Keys | None, region: str | None, options: dict[str, Any]
+    ) -> Any:
         given: dict[str, Any] = {}
         if keys is not None:
             given = {
@@ -58,7 +65,16 @@ class Account:
             options["signature_version"] = "s3v4"
         # A nested client, because botocore loads no plugin into it: the checks are about AWS, not about this package.
         given["config"] = Config(**options)
-        return create_nested_client(self._session, service, region_name=region or self.region, **given)
+        return create_nested_client(session, service, region_name=region or self.region, **given)
+
+    def grants_client(self, keys: Keys) -> Any:
+        """Return S3 Control for the calls that a caller of grants makes, with the model that this package calls with.
+
+        So these checks are about the package's own calls, and need no newer botocore.
+        """
+        session = Session(profile=self._session.get_config_variable("profile"))
+        session.register_component("data_loader", ModelLoader(session.get_component("data_loader")))
+        return self._made("s3control", session, keys, None, {})
 
     def has_directory(self) -> bool:
         """Tell whether the instance is associated with IAM Identity Center."""

@@ -96,14 +96,6 @@ def _on_a_local_service(scene: Scene) -> str | None:
     return NO_IAM if scene.account.is_local else None
 
 
-def _without_instance_scope(scene: Scene) -> str | None:
-    from botocore import __version__
-
-    operation = scene.grantee.meta.service_model.operation_model("GetDataAccess")
-    known = "InstanceScope" in operation.input_shape.members
-    return None if known else f"botocore {__version__} has no InstanceScope; 1.43.127 has"
-
-
 def _without_annotations(scene: Scene) -> str | None:
     from botocore import __version__
 
@@ -212,8 +204,8 @@ def _instance_for(scene: Scene, prefix: str) -> Seen:
 @_check(
     "all-instances-grant",
     "InstanceScope=ALL finds a grant in the caller's own instance.",
-    "OK 200", "", _without_instance_scope,
-)  # fmt: skip
+    "OK 200",
+)
 def _all_instances_grant(scene: Scene) -> Seen:
     return _vend(scene, "in/*", InstanceScope="ALL")
 
@@ -221,8 +213,8 @@ def _all_instances_grant(scene: Scene) -> Seen:
 @_check(
     "all-instances-none",
     "InstanceScope=ALL without a grant answers AccessDenied or AccessGrantsInstanceNotExistsError.",
-    "AccessDenied 403 AccessGrantsInstanceNotExistsError 404", "", _without_instance_scope,
-)  # fmt: skip
+    "AccessDenied 403 AccessGrantsInstanceNotExistsError 404",
+)
 def _all_instances_none(scene: Scene) -> Seen:
     return _vend(scene, "out/x", TargetType="Object", InstanceScope="ALL")
 

@@ -60,9 +60,9 @@ class Scene:
     def assume_roles(self) -> None:
         """Sign in as the grantee and as nobody, as soon as IAM lets us."""
         self.grantee_keys = self._assume(self.names.grantee_role)
-        self.grantee = self.account.client("s3control", self.grantee_keys)
+        self.grantee = self.account.grants_client(self.grantee_keys)
         self.grantee_s3 = self.account.client("s3", self.grantee_keys)
-        self.nobody = self.account.client("s3control", self._assume(self.names.nobody_role))
+        self.nobody = self.account.grants_client(self._assume(self.names.nobody_role))
 
     def _assume(self, role: str) -> Keys:
         sts = self.account.client("sts")
