@@ -29,7 +29,9 @@ def conclude(uri: str, statuses: Mapping[str, Status], obstacle: str | None) -> 
         sentence = f"You can't read {place}: {obstacle}."
     elif reads is None:
         failed = [step for step, status in statuses.items() if status == "failed"]
-        sentence = f"Whether you can read {place} is not known, because the step {failed[-1]!r} failed."
+        # A later step may have failed for the same reason, or for one that is no matter of reading.
+        cause = "READ vend" if "READ vend" in failed else failed[-1]
+        sentence = f"Whether you can read {place} is not known, because the step {cause!r} failed."
     else:
         sentence = _sentence(place, reads, writes, tried=statuses["canary put"] == "ok")
     return Conclusion(sentence, reads, writes)

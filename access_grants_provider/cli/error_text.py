@@ -5,7 +5,9 @@ from __future__ import annotations
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,
     CredentialRetrievalError,
+    HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     ProfileNotFound,
@@ -26,6 +28,7 @@ NO_CREDENTIALS = (
     "Give --profile, sign in with 'aws sso login', or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 )
 NO_REGION = ("No region is set", "Give --region, set AWS_REGION, or put a region into the AWS profile")
+NO_ANSWER = "Check the network, the proxy and the endpoint"
 SIGN_IN = "Sign in again with 'aws sso login' or 'aws login', with the same --profile"
 
 # What AWS, the network or the system can cause. Any other exception is a bug of this package: its traceback shows.
@@ -67,6 +70,8 @@ def _parts(error: Exception) -> tuple[str, str | None]:
     if isinstance(error, CredentialRetrievalError):
         # It quotes the stderr of the program that failed, line ends included.
         return " ".join(str(error).split()), None
+    if isinstance(error, (HTTPClientError, ConnectionError)):
+        return str(error).removesuffix("."), NO_ANSWER
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, None
     return str(error), None

@@ -182,7 +182,11 @@ def _set_up(
     objects: tuple[tuple[str, str], ...],
 ) -> None:
     """Create the users, the buckets, the objects and the grants."""
-    named = [*buckets, *(_bucket_of(uri) for _, uri in objects), *(_bucket_of(grant.scope) for grant in grants)]
+    named = [
+        *buckets,
+        *(_bucket_of(uri) for _, uri in objects),
+        *(_bucket_of(grant.scope, "s3://bucket/prefix*") for grant in grants),
+    ]
     for name in dict.fromkeys(named):
         _create_bucket(server, name)
     try:
@@ -196,9 +200,9 @@ def _set_up(
         raise Misuse(str(error)) from None
 
 
-def _bucket_of(uri: str) -> str:
+def _bucket_of(uri: str, form: str = "s3://bucket/key") -> str:
     if not uri.startswith("s3://"):
-        raise Misuse(f"{uri!r} is not an S3 URI. Write s3://bucket/key.")
+        raise Misuse(f"{uri!r} is not an S3 URI. Write {form}.")
     return uri.removeprefix("s3://").partition("/")[0].rstrip("*")
 
 

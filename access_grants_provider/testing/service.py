@@ -213,6 +213,8 @@ class LocalAccessGrants(Controls):
         """
         instance = self._instance(*self._instance_key(scope, region, account_id))
         is_object = not scope.endswith("*") if object_key is None else object_key
+        if object_key is None and scope.endswith("/"):
+            raise ValueError(f"{scope!r} is no grant's scope. Write '{scope}*' for all that is below it.")
         parse_scope(scope, is_object)
         with self._api.lock:
             around = [entry for entry in instance.locations.values() if scope.startswith(entry.reach)]

@@ -230,6 +230,22 @@ def test_a_login_that_has_expired(server, alice, invoke):
     assert conclusion(done) == "Whether you can read s3://data/in/ is not known, because the step 'identity' failed."
 
 
+def test_a_service_that_is_down_is_told_of_with_what_to_check(server, alice, invoke):
+    with server.refuse_connections():
+        done = invoke("doctor", "s3://data/in/")
+    assert statuses(done) == "f" + "s" * 8
+    assert lines(done)["identity"].hint == "Check the network, the proxy and the endpoint"
+    assert lines(done)["region"].found == "not tried: identity got no answer"
+
+
+def test_an_s3_that_is_not_aws_without_the_option_endpoint_url(server, alice, invoke):
+    done = invoke("doctor", "s3://data/in/", S3_ACCESS_GRANTS_ENDPOINT_URL=None)
+    found = lines(done)
+    assert (found["READ vend"].status, found["WRITE vend"].status) == ("failed", "failed")
+    assert found["READ vend"].found.endswith("is not an endpoint of AWS, and the option endpoint_url is not set")
+    assert conclusion(done) == "Whether you can read s3://data/in/ is not known, because the step 'READ vend' failed."
+
+
 def test_no_credentials(server, alice, invoke):
     done = invoke("doctor", "s3://data/in/", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     assert statuses(done) == "f" + "s" * 8

@@ -208,7 +208,8 @@ def test_a_port_that_is_taken_is_one_line(run):
     ("arguments", "said"),
     [
         (["--grant", "ALL", "s3://sales/*"], "A permission is READ, WRITE or READWRITE, not 'ALL'"),
-        (["--grant", "READ", "sales"], "Error: 'sales' is not an S3 URI"),
+        (["--grant", "READ", "sales"], "Error: 'sales' is not an S3 URI. Write s3://bucket/prefix*."),
+        (["--grant", "READ", "s3://sales/emea/"], "Write 's3://sales/emea/*' for all that is below it."),
         (["--bucket", "NO"], "Error: 'NO' is not a bucket name. A bucket name has 3 to 63"),
         (["--port", "99999"], "--port"),
         (["--grant", "READ", "s3://NO/*"], "Error: 'NO' is not a bucket name"),
