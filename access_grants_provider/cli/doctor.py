@@ -36,7 +36,7 @@ def doctor(ctx: click.Context, target: str, write_canary: bool, as_json: bool) -
 
     The steps: your identity, the region, the S3 Access Grants instance, credentials to read, credentials to write, a
     listing with the grant, one byte of an object. Then: which programs of this environment use grants without being
-    changed, and which settings nobody reads. The last line is the answer in one sentence.
+    changed, and which settings have no effect. The last line is the answer in one sentence.
 
     A step is "no" where the caller may not do it, and "failed" where something has to be repaired. The first call
     that gets no answer ends the steps, after 10 seconds at most. Nothing is written without --write-canary. The exit
@@ -56,7 +56,7 @@ def doctor(ctx: click.Context, target: str, write_canary: bool, as_json: bool) -
         from .switches import switches
 
     settings: Settings = ctx.obj
-    # The settings that nobody reads are findings here.
+    # A setting without effect is a finding here, so the warning of it is not needed.
     with quiet_logging(OPTIONS_LOGGER):
         connection = connect(settings, needs_region=False)
     diagnosis = Diagnosis(connection, target, write_canary)

@@ -21,7 +21,7 @@ UNSET = (
     "AWS_SESSION_TOKEN",
     *CREDENTIAL_VARIABLES,
 )
-# These would hide the profiles of whoever tests.
+# These would hide the user's own profiles.
 NOT_FOR_A_SHELL = {"AWS_CONFIG_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_SHARED_CREDENTIALS_FILE"}
 # Python compares the whole authority of a URL with these, its user included: S3 Control's has one.
 HERE = ("127.0.0.1", "localhost", "account@localhost")

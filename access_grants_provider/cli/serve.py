@@ -235,7 +235,7 @@ def _next_steps(form: str, user: str, grants: list[Granted], env_dir: str | None
 def _on_signals() -> list[int]:
     """Return a list that Ctrl-C and SIGTERM add to. A signal that is ignored, as in a shell's background, stays so.
 
-    No ``Event``: its lock is the same for whoever waits and for the handler that comes in while the wait begins.
+    No ``Event``: the handler runs in the thread that waits, and would need the lock that this thread may just hold.
     """
     stopped: list[int] = []
     if threading.current_thread() is threading.main_thread():

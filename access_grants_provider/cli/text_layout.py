@@ -62,6 +62,6 @@ def _filled(lead: str, text: str) -> str:
 def _columns() -> int | None:
     """Return how wide the terminal is; None where there is no terminal."""
     if os.environ.get("COLUMNS", "").isdecimal() or (sys.stdout is not None and sys.stdout.isatty()):
-        # A terminal whose size nobody has set has no columns, and Python 3.10 says so.
+        # A terminal whose size was never set has 0 columns, and Python 3.10 returns that.
         return shutil.get_terminal_size().columns or 80
     return None

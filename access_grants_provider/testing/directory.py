@@ -21,7 +21,7 @@ class DirectoryGroup:
 
 @dataclass(frozen=True)
 class DirectoryUser:
-    """A user of the directory, as a session carries her: with her groups, and the application she came through."""
+    """A user of the directory, as a session carries one: with groups, and the application of the sign-in."""
 
     id: str
     group_ids: frozenset[str]

@@ -28,7 +28,7 @@ class AccessGrantsApi(Administration):
     """S3 Access Grants for all accounts and regions. Safe to use from several threads through `call`.
 
     `longest_session` gives for how many seconds a role may be assumed, or None. `lifetime`, if set, is
-    how many seconds vended credentials live whatever is asked for, and `find_instance_by` is the rule of
+    how many seconds vended credentials live whatever a request asks for, and `find_instance_by` is the rule of
     GetAccessGrantsInstanceForPrefix.
     """
 

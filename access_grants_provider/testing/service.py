@@ -101,9 +101,9 @@ class LocalAccessGrants(Controls):
         application_arn: str | None = None,
         account_id: str | None = None,
     ) -> Identity:
-        """A session of the role `identity-center` that carries this user of the directory and her groups.
+        """A session of the role `identity-center` that carries this user of the directory and the user's groups.
 
-        `application_arn` is the application of IAM Identity Center that she came through.
+        `application_arn` is the application of IAM Identity Center that the user signed in through.
         """
         held = frozenset(group.id for group in groups)
         user = DirectoryUser(directory_id("user", name), held, application_arn)
@@ -267,7 +267,7 @@ class LocalAccessGrants(Controls):
 
     @property
     def lifetime(self) -> float | None:
-        """How many seconds vended credentials live, whatever is asked for; None: as long as asked for."""
+        """How many seconds vended credentials live, whatever a request asks for; None: as long as it asks for."""
         return self._api.lifetime
 
     @lifetime.setter
@@ -327,7 +327,7 @@ class LocalAccessGrants(Controls):
     def _owner_and_region(self, uri: str) -> tuple[str, str]:
         bucket = self._moto.find_bucket(parse_scope(uri, True).bucket)
         if bucket is None:
-            raise KeyError(uri)
+            raise KeyError(f"there is no bucket for {uri}")
         return bucket.account_id, bucket.region
 
     def _send(self, request: Request, account_id: str, region: str) -> Response:

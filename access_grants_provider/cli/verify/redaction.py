@@ -1,4 +1,4 @@
-"""Answers without what differs from run to run, and without what nobody else should know."""
+"""Answers without account ids, keys and names, which are private or differ from run to run."""
 
 from __future__ import annotations
 

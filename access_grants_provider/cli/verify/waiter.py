@@ -26,7 +26,7 @@ class Waiter:
         self.check_interrupt = check_interrupt
 
     def now(self) -> float:
-        """Return the seconds of a clock that nobody sets."""
+        """Return the seconds of the monotonic clock."""
         return monotonic()
 
     def step(self, line: str) -> None:
