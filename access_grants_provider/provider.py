@@ -246,4 +246,4 @@ class AccessGrantsProvider:
         return [hook for hook in (reference() for reference in self._hooks.valuerefs()) if hook is not None]
 
     def __repr__(self) -> str:
-        return f"<AccessGrantsProvider fallback={self.config.fallback!r}, {len(self._living_hooks())} clients>"
+        return f"<AccessGrantsProvider fallback={self.config.fallback!r}, clients: {len(self._living_hooks())}>"

@@ -52,7 +52,7 @@ TOO_LATE = (
 )
 
 
-class _Place(NamedTuple):
+class _Covered(NamedTuple):
     """Where a provider is registered: a session, known by its emitter, or a single client."""
 
     events: BaseEventHooks
@@ -63,7 +63,8 @@ class _Place(NamedTuple):
 
 
 class _Registry:
-    """Who covers what, in this process. Holds nothing alive: a provider lives as long as a client or a session.
+    """Who covers what, in this process. It keeps alive none but the latest autoloaded providers: others live as long
+    as a client or a session.
 
     Each access is one step on a dictionary, so it has no lock.
     """
@@ -74,7 +75,9 @@ class _Registry:
         self.hooks: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[ClientHook]]
         self.hooks = weakref.WeakKeyDictionary()
         self.autoloaded: dict[AccessGrantsConfig, AccessGrantsProvider] = {}
-        self.kept: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[_Kept]] = weakref.WeakKeyDictionary()
+        self.kept: weakref.WeakKeyDictionary[BaseEventHooks, weakref.ref[_SessionProviders]] = (
+            weakref.WeakKeyDictionary()
+        )
         self.warned: dict[str, object] = {}
 
     def provider(self, events: BaseEventHooks) -> AccessGrantsProvider | None:
@@ -110,7 +113,7 @@ def register(
     Register before other threads use a client: botocore may go on calling the handlers that it had looked up for an
     operation.
     """
-    place = _place_of(target)
+    place = _covered_by(target)
     merged = _load(options, config, place.profile)
     provider = _registry.provider(place.events)
     if provider is not None:
@@ -141,14 +144,14 @@ def provider_for(
     ``session`` and ``options`` are as for :func:`register`. Where the session is registered and no options are given,
     it is that provider; else one that the session keeps for these options, so that what it remembers is found again.
     """
-    place = _place_of(session)
+    place = _covered_by(session)
     if place.make_client is None or place.asynchronous:
         raise ConfigurationError(f"Credentials are asked for with a session of boto3 or botocore, not {session!r}")
     covering = _registry.provider(place.events)
     if covering is not None and config is None and not options:
         return covering
     merged = _load(options, config, place.profile)
-    kept = _kept_by(place.events)
+    kept = _providers_of(place.events)
     provider = kept.providers.get(merged)
     if provider is None:
         provider = kept.providers.setdefault(merged, _unattached(merged, place.profile, place.make_client))
@@ -156,7 +159,7 @@ def provider_for(
 
 
 def _load(options: Mapping[str, Any], config: AccessGrantsConfig | None, profile: str | None) -> AccessGrantsConfig:
-    """Merge the options, and warn once in this process of each setting that nobody reads."""
+    """Merge the options, and warn once in this process of each setting that has no effect."""
     settings, place = profile_settings(profile), profile_place(profile)
     merged = load(options, config=config, environ=os.environ, profile=settings, profile_place=place)
     for sentence in misspelt_settings(os.environ, settings, place) if config is None else ():
@@ -166,7 +169,7 @@ def _load(options: Mapping[str, Any], config: AccessGrantsConfig | None, profile
     return merged
 
 
-class _Kept:
+class _SessionProviders:
     """The providers a session keeps, by their options. As a handler that does nothing it lives with the emitter."""
 
     def __init__(self) -> None:
@@ -176,11 +179,11 @@ class _Kept:
         """Do nothing."""
 
 
-def _kept_by(events: BaseEventHooks) -> _Kept:
+def _providers_of(events: BaseEventHooks) -> _SessionProviders:
     known = _registry.kept.get(events)
     kept = known() if known is not None else None
     if kept is None:
-        kept = _Kept()
+        kept = _SessionProviders()
         events.register("access-grants-provider.kept", kept)
         _registry.kept[events] = weakref.ref(kept)
     return kept
@@ -214,7 +217,7 @@ def autoload(client: BaseClient) -> None:
 def _autoload_or_refuse(client: BaseClient) -> None:
     try:
         _autoload(client)
-    except Exception as error:  # noqa: BLE001  also what nobody thought of must not become a request of the caller's
+    except Exception as error:  # noqa: BLE001  an unexpected error, too, must not let the client sign as the caller
         _refuse(client, error)
 
 
@@ -303,7 +306,7 @@ def _hook_for(provider: AccessGrantsProvider, client: BaseClient) -> ClientHook:
     return AioClientHook(provider.runtime, client)
 
 
-def _watch(provider: AccessGrantsProvider, place: _Place) -> None:
+def _watch(provider: AccessGrantsProvider, place: _Covered) -> None:
     """Attach the provider to every S3 client that will be made from a session."""
 
     def add_base_class(base_classes: list[type], **_: object) -> None:
@@ -346,22 +349,22 @@ def _has_uncovered_client(session: Any) -> bool:
     return False
 
 
-def _place_of(target: Any) -> _Place:
+def _covered_by(target: Any) -> _Covered:
     if target is None:
         target = _default_session()
-    # Whose target is boto3's has imported it, at the latest in the line above.
+    # Whoever passes an object of boto3 has imported it; without a target, the line above has.
     boto3 = sys.modules.get("boto3")
     if boto3 is not None and isinstance(target, boto3.resources.base.ServiceResource):
         target = target.meta.client
     if _is_s3_client(target):
-        return _Place(target.meta.events, target, None, None, _is_asynchronous(target))
+        return _Covered(target.meta.events, target, None, None, _is_asynchronous(target))
     if isinstance(target, Session):
         events = target.get_component("event_emitter")
         profile = target.get_config_variable("profile")
-        return _Place(events, None, profile, lambda: target.create_client("s3"), _is_asynchronous(target))
+        return _Covered(events, None, profile, lambda: target.create_client("s3"), _is_asynchronous(target))
     if boto3 is not None and isinstance(target, boto3.session.Session):
         profile = target.profile_name if target.profile_name in target.available_profiles else None
-        return _Place(target.events, None, profile, lambda: target.client("s3"), _is_asynchronous(target))
+        return _Covered(target.events, None, profile, lambda: target.client("s3"), _is_asynchronous(target))
     raise ConfigurationError(f"register() can't cover {target!r}; it takes {TAKES}")
 
 

@@ -49,7 +49,7 @@ from .service_errors import Denial, DenialKind, Purpose, denial_kind
 
 __all__ = ["Discovery", "known_denial"]
 
-# 1,000 grants a page. Whoever has more in one bucket is asked for key by key rather than listed at length.
+# 1,000 grants a page. For a caller with more grants in one bucket, each key is asked for on its own.
 MAX_PAGES = 10
 # Of two denials the one that tells more about what to do.
 TELLING: dict[DenialKind, int] = {"no instance": 0, "no grant": 1, "permission missing": 2}
@@ -103,7 +103,7 @@ def _more_telling(earlier: Denial | None, later: Denial) -> Denial:
 class Discovery:
     """The search for one request's credentials, for one caller.
 
-    Each method is a generator that yields :data:`~.io_requests.Step` and is sent the replies.
+    The methods that need the outside are generators, which yield :data:`~.io_requests.Step` and are sent the replies.
     """
 
     def __init__(self, state: CallerState, request: GrantRequest, context: FlowContext, budget: CallBudget) -> None:
@@ -195,7 +195,7 @@ class Discovery:
         return _more_telling(denial, found) if isinstance(found, Denial) else found
 
     def caller_account(self, region: str, may_guess: bool = True) -> Generator[Step, Any, str]:
-        """Return the caller's account; however many buckets are cold at once, STS is asked once.
+        """Return the caller's account. Requests that wait share one call; one whose wait has ended makes its own.
 
         ``may_guess``: whether an account that is only guessed will do.
         """
@@ -234,7 +234,10 @@ class Discovery:
         return str(answer)
 
     def bucket_region(self, region: str) -> Generator[Step, Any, str | None]:
-        """Find the bucket's region, and remember it. It only helps to ask elsewhere, so a failure leaves a denial."""
+        """Find the bucket's region by HeadBucket, and remember it.
+
+        ``NO_BUCKET``: there is none. None: the call failed, and the denial stands.
+        """
         name = self._request.target.bucket
         actual: str | None = None
         try:
@@ -245,7 +248,7 @@ class Discovery:
         else:
             seconds = REGION_SECONDS
             if actual == NO_BUCKET:
-                # It may be made any moment.
+                # Not remembered: the bucket may be created at any moment.
                 return NO_BUCKET
         self._bucket.region_until = self._now() + seconds
         if actual is not None:

@@ -95,7 +95,7 @@ def hint_from_grants(lists: Sequence[ListedGrants], permission: Permission, targ
         return f"Your grants here give {given}, not {permission}: {', '.join(nearest_grants(lists, target))}"
     folder = GrantScope(target.bucket, f"{target.key}/", True)
     if any(scope == folder for listed in lists for _, scope in listed.nearest(folder)):
-        return f"Your grant is on {str(folder)!r}. Write the slash after the folder's name"
+        return f"Your grant is on {str(folder)!r}. If you meant that folder, write the slash after its name"
     names = nearest_grants(lists, target)
     more = f" and {number - len(names)} more" if number > len(names) else ""
     return f"Your grants in this bucket: {', '.join(names)}{more}"

@@ -107,14 +107,16 @@ def common_prefix(keys: list[str]) -> str:
 def permission_of(text: str) -> Permission:
     """Read a permission as a user writes it. Raises :class:`ConfigurationError`."""
     if text not in PERMISSIONS:
-        raise ConfigurationError(f"permission={text!r} is not allowed; it must be one of {PERMISSIONS}")
+        allowed = ", ".join(map(repr, PERMISSIONS))
+        raise ConfigurationError(f"permission={text!r} is not allowed; it must be one of {allowed}")
     return text
 
 
 def target_of(uri: str) -> Target:
     """Read an ``s3://`` URI: a key, a prefix (``s3://b/p/``, ``s3://b/p*``) or a bucket. Raises the same."""
-    if not isinstance(uri, str):
-        raise ConfigurationError(f"target={uri!r} is not allowed; it must be an s3:// URI")
+    if not isinstance(uri, str) or not uri.startswith(SCHEME):
+        forms = "s3://bucket, s3://bucket/prefix/ or s3://bucket/key"
+        raise ConfigurationError(f"target={uri!r} is not allowed; it must be an s3:// URI: {forms}")
     bucket, slash, key = uri.removeprefix(SCHEME).partition("/")
     if slash and key and not key.endswith(("/", "*")):
         text = uri

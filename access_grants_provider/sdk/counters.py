@@ -11,7 +11,8 @@ class Stats(NamedTuple):
     """Counts since registration.
 
     ``granted``, ``fallback``, ``unsupported``, ``denied``: requests by outcome, each retry counting anew.
-    ``failed``: requests refused because Access Grants failed. ``vended``: credentials fetched.
+    ``failed``: requests refused because Access Grants failed. ``vended``: credentials fetched, also
+    those whose answer could not be used.
     ``cache_hits``: granted requests that needed no call. ``control_calls``: calls to S3 Control, STS and the
     bucket region look-up together. ``recovered``: requests sent once more after S3 refused a vended credential.
     ``implied``: probes answered from a grant; those that S3 was asked first count as fallback or unsupported too.

@@ -217,7 +217,7 @@ def environment_digest() -> bytes:
 
 
 class InternalClients:
-    """Clients of S3 Control, STS and S3 by region, shape, time-out and environment.
+    """Clients of S3 Control, STS and S3 by region, endpoint, shape, time-out, environment and paths of models.
 
     Each comes from a session of its own, so no handler of the user's session sees its requests, ours least of all, and
     no two threads make clients from one session. botocore's ``create_nested_client`` loads no plugin into it. A forked
@@ -262,7 +262,7 @@ class InternalClients:
                 other.wait(WAIT_SECONDS)
             client = self._clients.get(key)
             if client is None:
-                # Its connections are closed with the last call that still uses it.
+                # The dropped client's connections close when its last call ends.
                 while len(self._clients) >= MAX_CLIENTS:
                     with suppress(KeyError):
                         self._clients.popitem(last=False)

@@ -97,12 +97,14 @@ def check_askable(hook: ClientHook, settings: Settings, target: Target | None) -
             "The client has no credentials of its own to call S3 Access Grants with",
             hint="Sign in, or set a profile or keys",
         )
-    reason = hook.foreign_endpoint(settings)
+    reason = foreign = hook.foreign_endpoint(settings)
     if target is not None and unsupported_bucket(target.bucket):
         reason = reason or "it is not a general purpose bucket"
     if reason is not None:
         about = "" if target is None else f" for bucket {target.bucket!r}"
-        raise ConfigurationError(f"There are no credentials{about}: {reason}")
+        elsewhere = "Set endpoint_url (S3_ACCESS_GRANTS_ENDPOINT_URL) if S3 Access Grants answers elsewhere"
+        hint = elsewhere if reason == foreign else None
+        raise ConfigurationError(f"There are no credentials{about}: {reason}", hint=hint)
 
 
 def _frozen(stored: StoredCredentials) -> VendedCredentials:

@@ -97,7 +97,9 @@ def test_a_copy_between_two_buckets(refused):
 
 def test_a_missing_slash(refused):
     error = refused("list_objects_v2", Prefix="emea")
-    assert "Your grant is on 's3://data/emea/*'. Write the slash after the folder's name." in str(error)
+    assert "Your grant is on 's3://data/emea/*'. If you meant that folder, write the slash after its name." in str(
+        error
+    )
 
 
 def test_no_grant_at_all(grants, refused):
