@@ -31,20 +31,20 @@ class PrefixIndex(Generic[Entry]):
         """Return the entry of the longest stored prefix that ``key`` starts with."""
         names = self._names
         end = bisect_right(names, key)
-        while end:
-            try:
+        try:
+            while end:
                 name = names[end - 1]
-            except IndexError:  # removed by another thread
-                return None
-            if key.startswith(name):
-                entry = self._entries.get(name)
-                if entry is not None or not name:
-                    return entry
-                # Removed. Every shorter prefix of the key is one of this, too.
-                key = name[:-1]
-            else:
-                key = key[: _shared_length(key, name)]
-            end = bisect_right(names, key, 0, end - 1)
+                if key.startswith(name):
+                    entry = self._entries.get(name)
+                    if entry is not None or not name:
+                        return entry
+                    # Removed. Every shorter prefix of the key is one of this, too.
+                    key = name[:-1]
+                else:
+                    key = key[: _shared_length(key, name)]
+                end = bisect_right(names, key, 0, end - 1)
+        except IndexError:  # another thread removed names, so that there are fewer than `end`
+            pass
         return None
 
     def get(self, prefix: str) -> Entry | None:

@@ -391,17 +391,21 @@ def test_what_renews_removed_credentials_is_found_at_the_next_renewal_at_the_lat
 
 
 def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_stored: MakeStored) -> None:
-    for change in ("put", "remove"):
+    for change in ("put", "remove", "remove all"):
 
         def begin(change: str = change) -> Any:
             index: PrefixIndex[StoredCredentials] = PrefixIndex()
             found: list[Any] = []
-            for name in ("a", "a/b/", "a/c", "b"):
+            names = ("a", "a/b/", "a/b/c", "a/b/w", "b")
+            for name in names:
                 index.put(name, make_stored("READ", f"s3://sales/{name}*"))
 
             def changed() -> None:
                 if change == "remove":
                     index.remove("a/b/")
+                elif change == "remove all":
+                    for name in names:
+                        index.remove(name)
                 else:
                     for name in ("", "a/", "a/b"):
                         index.put(name, make_stored("READ", f"s3://sales/{name}*"))
@@ -409,8 +413,7 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
             def check() -> None:
                 assert all(stored is None or "a/b/x".startswith(stored.scope.key) for stored in found)
                 nearest = index.longest("a/b/x")
-                assert nearest is not None
-                assert nearest.scope.key == {"remove": "a", "put": "a/b/"}[change]
+                assert (nearest and nearest.scope.key) == {"remove": "a", "remove all": None, "put": "a/b/"}[change]
 
             return lambda: found.append(index.longest("a/b/x")), changed, check
 
