@@ -51,12 +51,14 @@ class PrefixIndex(Generic[Entry]):
         """Return what is stored for exactly ``prefix``."""
         return self._entries.get(prefix)
 
-    def put(self, prefix: str, entry: Entry) -> None:
-        """Store, in place of what was there."""
+    def put(self, prefix: str, entry: Entry) -> Entry | None:
+        """Store, and return what was there."""
+        replaced = self._entries.get(prefix)
         self._entries[prefix] = entry
-        # Whether the name is there, not whether something was stored: another thread may be about to remove it.
-        if not self._has_name(prefix):
+        # Where something was there, another thread may have removed the name meanwhile.
+        if replaced is None or not self._has_name(prefix):
             insort(self._names, prefix)
+        return replaced
 
     def remove(self, prefix: str) -> None:
         """Forget a prefix."""
@@ -78,10 +80,7 @@ class PrefixIndex(Generic[Entry]):
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
-        for prefix in list(self._entries):
-            entry = self._entries.get(prefix)
-            if entry is not None:
-                yield entry
+        return iter(list(self._entries.values()))
 
 
 def _shared_length(left: str, right: str) -> int:

@@ -32,18 +32,41 @@ def interrupted_at_every_step(begin: Callable[[], tuple[Work, Work, Work]], *, s
         number += 1
 
 
+def steps_of(work: Work) -> int:
+    """Return how many steps of the interpreter some work takes in the core."""
+    number = 0
+
+    def count() -> None:
+        nonlocal number
+        number += 1
+
+    _trace(work, count)
+    return number
+
+
 def _run(work: Work, interruption: Work, number: int) -> bool:
     """Run ``work`` and, before its step ``number``, ``interruption``; tell whether there was such a step."""
     left, happened = number, False
 
-    def step(frame: FrameType, event: str, _: object) -> Any:
+    def interrupt() -> None:
         nonlocal left, happened
-        frame.f_trace_opcodes = True
-        if event == "opcode" and not happened:
+        if not happened:
             if left == 0:
                 happened = True
                 interruption()
             left -= 1
+
+    _trace(work, interrupt)
+    return happened
+
+
+def _trace(work: Work, before_step: Work) -> None:
+    """Run ``work``, and ``before_step`` before each of its steps in the core."""
+
+    def step(frame: FrameType, event: str, _: object) -> Any:
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            before_step()
         return step
 
     def enter(frame: FrameType, *_: object) -> Any:
@@ -57,4 +80,3 @@ def _run(work: Work, interruption: Work, number: int) -> bool:
         work()
     finally:
         sys.settrace(before)
-    return happened

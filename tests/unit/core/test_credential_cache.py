@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import pytest
 
@@ -13,7 +15,7 @@ from access_grants_provider.core.credential_cache import CredentialCache, Stored
 from access_grants_provider.core.prefix_index import PrefixIndex
 from access_grants_provider.core.scopes import GrantScope, Permission
 
-from .interruption import interrupted_at_every_step
+from .interruption import interrupted_at_every_step, steps_of
 
 if TYPE_CHECKING:
     from ..conftest import Clock
@@ -175,6 +177,23 @@ def test_the_newest_stays_even_where_it_was_used_least_recently(make_stored: Mak
     assert list(cache) == [new]
 
 
+@pytest.mark.parametrize("limit", [1, LIMIT])
+def test_the_newest_stays_even_where_it_has_ended(make_stored: MakeStored, clock: Clock, limit: int) -> None:
+    cache = CredentialCache(limit, clock.both)
+    ended, living = make_stored("READ", "s3://sales/a*", seconds=-1), make_stored("READ", "s3://sales/b*")
+    cache.add(ended)
+    assert list(cache) == [ended]
+    cache.add(living)
+    assert list(cache) == [living]
+
+
+def test_what_is_added_again_stays(cache: CredentialCache, make_stored: MakeStored) -> None:
+    first, second = make_stored("READ", "s3://sales/a*"), make_stored("READ", "s3://sales/b*")
+    for stored in (first, first, second, second):
+        cache.add(stored)
+    assert set(cache) == {first, second}
+
+
 def test_what_has_expired_goes_before_what_is_used(
     cache: CredentialCache, make_stored: MakeStored, clock: Clock
 ) -> None:
@@ -203,26 +222,88 @@ def test_what_has_expired_goes_with_the_next_additions_though_there_is_room(
     assert cache.find("READ", at("expired/1"), clock()) is None
 
 
-def test_one_addition_to_a_full_cache_looks_at_few_records(make_stored: MakeStored, clock: Clock) -> None:
+@pytest.mark.parametrize(("limit", "most"), [(1_000, 64), (10_000, 8)], ids=["full", "room"])
+def test_one_addition_looks_at_few_records(make_stored: MakeStored, clock: Clock, limit: int, most: int) -> None:
+    looked_at: set[int] = set()
+
     class Watched(StoredCredentials):
         __slots__ = ()
-        looked_at = 0
 
         def __getattribute__(self, name: str) -> Any:
-            Watched.looked_at += name == "expires_at"
+            looked_at.add(id(self))
             return super().__getattribute__(name)
 
-    limit = 1_000
     cache = CredentialCache(limit, clock.both)
-    for number in range(limit):
+    for number in range(1_000):
         stored = make_stored("READ", f"s3://sales/{number}*")
         stored.__class__ = Watched
         cache.add(stored)
-    for number in range(limit, limit + 40):
-        Watched.looked_at = 0
-        cache.add(make_stored("READ", f"s3://sales/{number}*"))
-        assert len(cache) == limit
-        assert 0 < Watched.looked_at <= 64
+    for number in range(40):
+        looked_at.clear()
+        cache.add(make_stored("READ", f"s3://sales/new/{number}*"))
+        assert 0 < len(looked_at) <= most
+    assert len(cache) == min(limit, 1_040)
+
+
+@pytest.mark.parametrize("limit", [100, 100_000], ids=["full", "room"])
+def test_one_addition_takes_as_many_steps_among_many_records_as_among_few(
+    make_stored: MakeStored, clock: Clock, limit: int
+) -> None:
+    def steps(number: int) -> int:
+        cache = CredentialCache(min(limit, number), clock.both)
+        for one in range(number):
+            cache.add(make_stored("READ", f"s3://sales/{one}*"))
+        new = make_stored("READ", "s3://sales/new*")
+        return steps_of(lambda: cache.add(new))
+
+    assert 0 < steps(2_000) <= steps(100)
+
+
+@pytest.mark.parametrize("number", [100, 10_000])
+def test_one_addition_compares_few_names(number: int) -> None:
+    class Name(str):
+        __slots__ = ()
+        compared = 0
+
+        def __lt__(self, other: str) -> bool:
+            Name.compared += 1
+            return super().__lt__(other)
+
+    index: PrefixIndex[int] = PrefixIndex()
+    for one in range(number):
+        index.put(f"{one:05}/", one)
+    index.put(Name(f"{number // 2:05}/x"), 0)
+    # Halving, once.
+    assert 0 < Name.compared <= number.bit_length()
+
+
+class Token:
+    """Something that can be seen to go."""
+
+
+@pytest.mark.parametrize("change", ["replaced", "dropped"])
+def test_what_was_replaced_or_dropped_is_let_go_an_eighth_of_all_additions_later(
+    make_stored: MakeStored, clock: Clock, change: str
+) -> None:
+    cache = CredentialCache(1_000, clock.both)
+    first = [make_stored("READ", f"s3://sales/{number}{'*' * (number % 2)}") for number in range(80)]
+    tokens = []
+    for stored in first:
+        stored.credentials = Token()
+        tokens.append(ref(stored.credentials))
+        cache.add(stored)
+    for stored in first:
+        if change == "replaced":
+            cache.add(make_stored("READ", str(stored.scope)))
+        else:
+            cache.drop(stored)
+    assert set(cache).isdisjoint(first)
+    del first, stored
+    # Of the 160 that may be there, each addition looks at eight.
+    for number in range(20):
+        cache.add(make_stored("READ", f"s3://hr/{number}"))
+    assert [token() for token in tokens] == [None] * 80
+    assert len(cache) == (100 if change == "replaced" else 20)
 
 
 def test_what_is_used_outlives_what_is_not_in_a_cache_of_many(make_stored: MakeStored, clock: Clock) -> None:
@@ -348,7 +429,8 @@ def test_what_was_removed_is_not_found_and_a_shorter_prefix_is(make_stored: Make
 def test_a_name_goes_with_its_entry(make_stored: MakeStored) -> None:
     index: PrefixIndex[StoredCredentials] = PrefixIndex()
     for number in range(100):
-        index.put(f"a/{number}/", make_stored())
+        for _ in range(2):
+            index.put(f"a/{number}/", make_stored())
         index.remove(f"a/{number}/")
     assert index._names == []
 
@@ -421,6 +503,41 @@ def test_a_search_beside_changes_finds_what_covers_the_key_or_nothing(make_store
         interrupted_at_every_step(begin, swapped=True)
 
 
+@pytest.mark.parametrize("other", ["0", "d"])
+def test_removals_beside_each_other_remove_no_more_and_no_less(make_stored: MakeStored, other: str) -> None:
+    def begin() -> Any:
+        index: PrefixIndex[StoredCredentials] = PrefixIndex()
+        names = ("a", "b", "c")
+        for name in (*names, other):
+            index.put(name, make_stored("READ", f"s3://sales/{name}*"))
+
+        def remove_all() -> None:
+            for name in names:
+                index.remove(name)
+
+        def check() -> None:
+            assert [index.longest(name) is None for name in (*names, other)] == [True, True, True, False]
+
+        return remove_all, remove_all, check
+
+    assert interrupted_at_every_step(begin) > 20
+
+
+def test_what_is_added_while_all_else_in_its_bucket_is_dropped_is_found(make_stored: MakeStored, clock: Clock) -> None:
+    def begin() -> Any:
+        cache = CredentialCache(LIMIT, clock.both)
+        old, new = make_stored("READ", "s3://sales/z*"), make_stored("READ", "s3://sales/a/*")
+        cache.add(old)
+
+        def check() -> None:
+            assert cache.find("READ", at("a/x"), clock()) is new
+            assert list(cache) == [new]
+
+        return lambda: cache.add(new), lambda: cache.drop(old), check
+
+    assert interrupted_at_every_step(begin) > 20
+
+
 @pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/a/*"])
 def test_dropping_and_adding_beside_an_eviction_raises_nothing(
     make_stored: MakeStored, clock: Clock, scope: str
@@ -445,6 +562,69 @@ def test_dropping_and_adding_beside_an_eviction_raises_nothing(
 
         interrupted_at_every_step(begin)
         interrupted_at_every_step(begin, swapped=True)
+
+
+@pytest.mark.parametrize("scope", ["s3://sales/a", "s3://sales/a/*"])
+def test_what_an_interrupted_addition_leaves_behind_goes_when_it_has_ended(
+    make_stored: MakeStored, clock: Clock, scope: str
+) -> None:
+    def begin() -> Any:
+        cache, stored = CredentialCache(LIMIT, clock.both), make_stored("READ", scope, seconds=60)
+        living = [make_stored("READ", f"s3://hr/{number}") for number in range(2)]
+
+        def check() -> None:
+            clock.advance(60)
+            for one in living:
+                cache.add(one)
+            clock.advance(-60)
+            assert set(cache) == set(living)
+
+        return lambda: uninterrupted(lambda: cache.add(stored)), interrupt, check
+
+    assert interrupted_at_every_step(begin) > 20
+
+
+def test_no_interrupted_eviction_lets_more_stay_than_the_limit(make_stored: MakeStored, clock: Clock) -> None:
+    def begin() -> Any:
+        cache, stored = CredentialCache(3, clock.both), []
+        for number in range(7):
+            stored.append(make_stored("READ", f"s3://sales/{number}*"))
+            stored[-1].used_at += number
+        for one in stored[:3]:
+            cache.add(one)
+
+        def check() -> None:
+            for one in stored[4:]:
+                cache.add(one)
+            assert set(cache) == set(stored[4:])
+
+        return lambda: uninterrupted(lambda: cache.add(stored[3])), interrupt, check
+
+    assert interrupted_at_every_step(begin) > 100
+
+
+def test_what_is_evicted_while_it_is_added_goes_with_a_later_addition(make_stored: MakeStored, clock: Clock) -> None:
+    def begin() -> Any:
+        cache = CredentialCache(1, clock.both)
+        one, other, last = (make_stored("READ", f"s3://sales/{name}*") for name in "abc")
+        one.used_at = other.used_at = clock() - 1
+
+        def check() -> None:
+            cache.add(last)
+            assert list(cache) == [last]
+
+        return lambda: cache.add(one), lambda: cache.add(other), check
+
+    assert interrupted_at_every_step(begin) > 20
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def uninterrupted(work: Callable[[], object]) -> None:
+    with suppress(KeyboardInterrupt):
+        work()
 
 
 @pytest.fixture
@@ -487,3 +667,30 @@ def test_threads_that_store_remove_and_search_at_once_lose_nothing(make_stored: 
     remove()
     assert len(index) == len(good)
     assert all(index.longest(f"{prefix}x") is stored for prefix, stored in good.items())
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_threads_that_add_find_and_drop_in_a_full_cache_leave_it_within_its_limit(
+    make_stored: MakeStored, clock: Clock
+) -> None:
+    cache = CredentialCache(LIMIT, clock.both)
+
+    def work(worker: int) -> None:
+        for number in range(300):
+            # Every other scope is another worker's too.
+            stored = make_stored("READ", f"s3://sales/{worker * (number % 2)}/{number % 50}{'*' * (number % 3 > 0)}")
+            cache.add(stored)
+            found = cache.get_fresh("READ", stored.scope, clock())
+            assert found is None or found.scope.covers(stored.scope)
+            if number % 7 == 0:
+                cache.drop(stored)
+            assert len(list(cache)) <= 2 * LIMIT
+
+    with ThreadPoolExecutor(6) as pool:
+        for task in [pool.submit(work, worker) for worker in range(6)]:
+            task.result(60)
+    # What more than one thread left behind goes with the next additions.
+    last = [make_stored("READ", f"s3://hr/{number}") for number in range(LIMIT)]
+    for stored in last:
+        cache.add(stored)
+    assert set(cache) == set(last)
