@@ -39,9 +39,13 @@ LOGIN_ERRORS = ("LoginRefreshRequired", "LoginTokenLoadError", "LoginAuthorizati
 
 
 def in_one_line(error: Exception) -> str:
-    """Return what failed and what to do about it in one line, without control characters."""
+    """Return what failed and what to do about it in one line, without control characters.
+
+    An error of this package ends with its code in the table of errors.
+    """
     message, hint = _parts(error)
-    return one_line(joined(message, hint))
+    code = error.code if isinstance(error, AccessGrantsError) else None
+    return one_line(joined(message, hint) + (f" [{code}]" if code else ""))
 
 
 def split(error: Exception) -> tuple[str, str | None]:
