@@ -14,10 +14,12 @@ Rests on ``FileSystemHandler``: https://arrow.apache.org/docs/python/generated/p
 
 from __future__ import annotations
 
+import atexit
 from collections import OrderedDict
 from contextlib import suppress
 from typing import Any
 
+import pyarrow.lib
 from pyarrow.fs import FileInfo, FileSelector, FileSystemHandler, FileType, PyFileSystem, S3FileSystem
 
 from access_grants_provider.core.config import NAMES
@@ -25,6 +27,7 @@ from access_grants_provider.core.scopes import SCHEME, GrantScope, Permission, c
 from access_grants_provider.core.vended_credentials import VendedCredentials
 from access_grants_provider.exceptions import AccessDenied, ConfigurationError
 
+from .arrow_threads import task_counter, wait_until_idle
 from .source import GrantSource
 
 __all__ = ["BucketHandler", "GrantHandler", "filesystem"]
@@ -44,6 +47,9 @@ KEYS = frozenset(
 )
 # Native filesystems that are kept, each with connections of its own: one for each grant and permission.
 MAX_NATIVE = 64
+
+# Before pyarrow.fs closes its S3 client, which it has registered when it was imported: the last registered runs first.
+atexit.register(wait_until_idle, task_counter(pyarrow.lib.__file__))
 
 
 def filesystem(uri: str, permission: Permission | None = None, *, session: Any = None, **options: Any) -> PyFileSystem:
