@@ -157,3 +157,21 @@ def put_parquet(server: AccessGrantsServer) -> Callable[..., None]:
         server.put(uri, content.getvalue())
 
     return put
+
+
+@pytest.fixture
+def extensions_of_duckdb(tmp_path: Path) -> None:
+    """Put DuckDB's extensions where DuckDB itself would have downloaded them."""
+    found = [find_spec(f"duckdb_extension_{name}") for name in ("aws", "httpfs")]
+    origins = [Path(spec.origin) for spec in found if spec is not None and spec.origin is not None]
+    if not origins:
+        return
+    import duckdb
+
+    version = f"v{duckdb.__version__}"
+    [(platform,)] = duckdb.sql("PRAGMA platform").fetchall()
+    folder = tmp_path / ".duckdb" / "extensions" / version / platform
+    folder.mkdir(parents=True)
+    for origin in origins:
+        for file in origin.parent.glob(f"extensions/{version}/*"):
+            (folder / file.name).symlink_to(file)

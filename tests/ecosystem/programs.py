@@ -212,7 +212,8 @@ PYARROW = Library(
             'ds.write_dataset(pa.table({"x": [1]}), "sales/emea/own", format="parquet", filesystem=fs)',
             exec=False,
             wrote="emea/own/",
-            remark="pyarrow asks for the bucket, which a grant on a folder does not give",
+            remark="pyarrow asks for the bucket, which a grant on a folder does not give; "
+            "with `create_dir=False` it does not, and works under `exec`",
         ),
     ),
     "from access_grants_provider.adapters import pyarrow as grants",
@@ -457,6 +458,7 @@ DUCKDB = Library(
     ),
     "from access_grants_provider.adapters import duckdb as grants",
     before="duckdb.execute(\"LOAD httpfs; SET s3_url_style = 'path'\")",
+    remark="Under `exec`, DuckDB needs one more statement: [Under `exec`](howto/duckdb.md#under-exec).",
 )
 OBSTORE = Library(
     "obstore",

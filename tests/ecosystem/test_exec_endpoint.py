@@ -62,6 +62,17 @@ PROGRAMS = {
             table.update_incremental()
             return table.to_pyarrow_table()["x"].to_pylist() == [1, 2, 3]
     """,
+    # DuckDB renews a secret where it has the key of an object, and not where it has a pattern. For a new secret it asks
+    # the endpoint, which answers with what it has.
+    "duckdb": """
+        import os
+        import duckdb
+        duckdb.execute("LOAD httpfs; LOAD aws")
+        settings = f"ENDPOINT '{os.environ['DUCKDB_S3_ENDPOINT']}', USE_SSL false, URL_STYLE 'path'"
+        def read():
+            duckdb.execute(f"CREATE OR REPLACE SECRET (TYPE s3, PROVIDER credential_chain, {settings})")
+            return duckdb.sql("SELECT x FROM 's3://data/in/x*.parquet'").fetchall() == [(1,), (2,), (3,)]
+    """,
 }
 LOOP = """
 import sys
@@ -83,6 +94,7 @@ def delta_table(server: AccessGrantsServer, tmp_path: Path) -> None:
             server.put(f"s3://data/in/table/{path.relative_to(folder).as_posix()}", path.read_bytes())
 
 
+@pytest.mark.usefixtures("extensions_of_duckdb")
 @pytest.mark.parametrize(
     "library",
     [
@@ -92,6 +104,12 @@ def delta_table(server: AccessGrantsServer, tmp_path: Path) -> None:
         pytest.param("polars", marks=pytest.mark.needs("polars")),
         pytest.param("obstore", marks=pytest.mark.needs("obstore")),
         pytest.param("deltalake", marks=pytest.mark.needs("deltalake", "pyarrow")),
+        pytest.param(
+            "duckdb",
+            marks=pytest.mark.needs(
+                "duckdb", "duckdb_extension_aws", "duckdb_extension_httpfs", "pyarrow", extra="test-matrix"
+            ),
+        ),
     ],
 )
 def test_a_program_reads_past_the_end_of_its_credentials_and_is_refused_nothing(
@@ -107,7 +125,12 @@ def test_a_program_reads_past_the_end_of_its_credentials_and_is_refused_nothing(
         request.getfixturevalue("delta_table")
     server.lifetime = LIFETIME
     # object_store sends no plain HTTP unless it is told to. Not all of these read AWS_ENDPOINT_URL_S3.
-    inherited = {**environment(alice), "AWS_ALLOW_HTTP": "true", "AWS_ENDPOINT_URL": server.url}
+    inherited = {
+        **environment(alice),
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ENDPOINT_URL": server.url,
+        "DUCKDB_S3_ENDPOINT": server.url.removeprefix("http://"),
+    }
     command = [sys.executable, "-m", "access_grants_provider", "exec", "s3://data/in/", "--", sys.executable, "-c"]
     with subprocess.Popen(
         [*command, textwrap.dedent(PROGRAMS[library]) + LOOP],
@@ -138,3 +161,45 @@ def test_a_program_reads_past_the_end_of_its_credentials_and_is_refused_nothing(
     assert {one.signer for one in requests} == {"grant"}
     assert not {one.status for one in requests} & REFUSED
     assert len({one.access_key_id for one in requests}) >= 2
+
+
+@pytest.mark.needs("pyarrow")
+def test_pyarrow_writes_a_dataset_under_exec_where_it_makes_no_folders(server, alice, environment):
+    command = [sys.executable, "-m", "access_grants_provider", "exec", "s3://data/in/", "--permission", "READWRITE"]
+    program = """
+        import pyarrow, pyarrow.dataset
+        table = pyarrow.table({"x": [1, 2], "part": ["p", "q"]})
+        pyarrow.dataset.write_dataset(
+            table, "s3://data/in/set", format="parquet", partitioning=["part"], create_dir=False
+        )
+    """
+    subprocess.run(
+        [*command, "--", sys.executable, "-c", textwrap.dedent(program)],
+        env={**environment(alice), "AWS_ENDPOINT_URL": server.url},
+        check=True,
+        timeout=SECONDS,
+    )
+    written = {one.key for one in server.s3_requests() if one.operation == "CompleteMultipartUpload"}
+    assert written == {"in/set/p/part-0.parquet", "in/set/q/part-0.parquet"}
+    assert {(one.signer, one.status) for one in server.s3_requests()} == {("grant", 200)}
+
+
+@pytest.mark.needs("duckdb", "duckdb_extension_httpfs", "pyarrow", extra="test-matrix")
+@pytest.mark.usefixtures("extensions_of_duckdb")
+def test_duckdb_reads_and_writes_unchanged_with_the_keys_that_exec_hands_out(server, alice, environment, put_parquet):
+    put_parquet("s3://data/in/x.parquet", 1, 2, 3)
+    command = [sys.executable, "-m", "access_grants_provider", "exec", "s3://data/in/", "--permission", "READWRITE"]
+    program = """
+        import duckdb
+        duckdb.execute("LOAD httpfs; SET s3_url_style = 'path'")
+        duckdb.execute("COPY (SELECT x FROM 's3://data/in/*.parquet') TO 's3://data/in/copy.parquet'")
+    """
+    settings = {"DUCKDB_S3_ENDPOINT": server.url.removeprefix("http://"), "DUCKDB_S3_USE_SSL": "false"}
+    subprocess.run(
+        [*command, "--static", "--", sys.executable, "-c", textwrap.dedent(program)],
+        env={**environment(alice), **settings},
+        check=True,
+        timeout=SECONDS,
+    )
+    assert "in/copy.parquet" in {one.key for one in server.s3_requests() if one.operation == "PutObject"}
+    assert {(one.signer, one.status // 100) for one in server.s3_requests()} == {("grant", 2)}

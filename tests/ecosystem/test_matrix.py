@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -169,22 +168,6 @@ def program_of(library: Library, run: Run) -> str:
     return run.code if library.shell else "\n".join([imports, library.before, run.code])
 
 
-@pytest.fixture(autouse=True)
-def _extension_of_duckdb(tmp_path: Path) -> None:
-    """Put DuckDB's extension where DuckDB itself would have downloaded it."""
-    found = find_spec("duckdb_extension_httpfs")
-    if found is None or found.origin is None:
-        return
-    import duckdb
-
-    version = f"v{duckdb.__version__}"
-    [(platform,)] = duckdb.sql("PRAGMA platform").fetchall()
-    folder = tmp_path / ".duckdb" / "extensions" / version / platform
-    folder.mkdir(parents=True)
-    for file in Path(found.origin).parent.glob(f"extensions/{version}/*"):
-        (folder / file.name).symlink_to(file)
-
-
 def cases(libraries: list[Library]) -> list[ParameterSet]:
     """Libraries as cases of a test, by their names."""
     needs = {library.name: pytest.mark.needs(*library.needs, extra="test-matrix") for library in libraries}
@@ -204,6 +187,7 @@ def check(chosen: list[Run], found: list[Verdict], node: pytest.Item) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.usefixtures("extensions_of_duckdb")
 @pytest.mark.parametrize("library", cases(list(LIBRARIES)))
 def test_programs_work_by_the_variable_or_an_adapter_as_the_table_says(library, verdicts, request):
     chosen = [*runs(library, "variable"), *runs(library, "adapter")]
