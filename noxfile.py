@@ -23,7 +23,7 @@ LOWEST = ("botocore==1.39.9", "boto3==1.39.9", "aiobotocore==2.24.0", "awscli==1
 STUBS = ("boto3-stubs[s3,s3control,sts]", "botocore-stubs", "opentelemetry-api>=1.27")
 # What the tests use where it is installed, beside the extras.
 OPTIONAL = ("awscrt>=0.23.8", "httpx2>=2.0", "opentelemetry-sdk>=1.27", "trio>=0.27")
-DUCKDB = ("duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5")
+DUCKDB = ("duckdb==1.5.5", "duckdb-extension-aws==1.5.5", "duckdb-extension-httpfs==1.5.5")
 ADAPTERS = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/ecosystem/test_adapters_*.py"))]
 SHOWN = ("aio", "awscli", "awscrt", "boto", "moto", "pytest==", "s3fs")
 
