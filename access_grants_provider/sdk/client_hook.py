@@ -126,7 +126,7 @@ class ClientHook:
         self.operations: Mapping[str, str] = client.meta.method_to_api_mapping
         self._callers = CallerTracker(runtime.is_vended_session, runtime.profile, self.unchanging_credentials)
         self._count_hit = runtime.counters.add["cache_hits"]
-        self._presigned = PresignedUrls(client)
+        self._presigned = PresignedUrls(self.request_signer)
         self._warned_of_endpoint = False
         self.loader: object = getattr(client, "_loader", None)
 

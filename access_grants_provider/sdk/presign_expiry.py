@@ -1,90 +1,74 @@
 """Presigned URLs and POSTs: for how long the person who asks for one wants it to be good.
 
-botocore tells no event a URL's ``ExpiresIn``, so ``generate_presigned_url`` of a covered client notes it for what is
-signed within the call. A POST has its end in its policy.
+botocore tells no event a URL's ``ExpiresIn``. A client's ``generate_presigned_url`` hands it on, with the request's
+context, to the method of that name of its request signer. There it is noted in the context. A POST has its end in its
+policy.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
 import math
-import sys
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from types import FunctionType
 from typing import Any
-
-from botocore.client import BaseClient
-
-from .wrapped_method import WrappedMethod
 
 __all__ = ["PRESIGNED", "PresignedUrls", "seconds_presigned_for"]
 
-METHOD, EXPIRES_IN = "generate_presigned_url", "ExpiresIn"
+METHOD = "generate_presigned_url"
+# Where a request's context keeps what the program gave as ExpiresIn.
+EXPIRES_IN = "access_grants_expires_in"
 # The endings of the signature versions of what is presigned.
 PRESIGNED = ("-query", "-presign-post")
 POLICY_TIME = "%Y-%m-%dT%H:%M:%SZ"
-
-_expires_in: ContextVar[float] = ContextVar("access_grants_expires_in", default=0)
 
 
 def seconds_presigned_for(context: Mapping[str, Any]) -> float:
     """Return for how many seconds from now the signature of what is presigned shall be good: 0 where nobody said."""
     policy = context.get("s3-presign-post-policy")
     if policy is None:
-        return _expires_in.get()
+        return _seconds(context.get(EXPIRES_IN))
     ends = datetime.strptime(policy["expiration"], POLICY_TIME).replace(tzinfo=timezone.utc)
     return (ends - datetime.now(timezone.utc)).total_seconds()
 
 
 class PresignedUrls:
-    """Notes what the calls of one client's ``generate_presigned_url`` ask for."""
+    """Notes what is asked of one client's request signer."""
 
-    def __init__(self, client: BaseClient) -> None:
-        self._method = WrappedMethod(type(client), METHOD, self._noting)
+    def __init__(self, request_signer: Any) -> None:
+        self._signer = request_signer
+        # What somebody else has put on this signer; None for the method of its class.
+        self._before: Any = None
+        self._mine = self._generate
 
     def attach(self) -> None:
-        """Begin."""
-        self._method.attach()
+        """Begin, in place of another provider."""
+        there = vars(self._signer).get(METHOD)
+        other = getattr(there, "__self__", None)
+        self._before = other._before if isinstance(other, PresignedUrls) else there
+        setattr(self._signer, METHOD, self._mine)
 
     def detach(self) -> None:
-        """Stop. A second time does nothing."""
-        self._method.detach()
+        """Stop. A second time does nothing, nor where somebody has put another method there meanwhile."""
+        if vars(self._signer).get(METHOD) is not self._mine:
+            return
+        if self._before is None:
+            delattr(self._signer, METHOD)
+        else:
+            setattr(self._signer, METHOD, self._before)
 
-    def _noting(self, generate: Callable[..., Any]) -> Callable[..., Any]:
-        # Found out once: to bind each call's arguments to the signature costs more than to sign.
-        parameters = inspect.signature(generate).parameters
-        default = parameters[EXPIRES_IN].default if EXPIRES_IN in parameters else None
-        place = list(parameters).index(EXPIRES_IN) if EXPIRES_IN in parameters else sys.maxsize
-
-        def asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-            return _seconds(args[place] if len(args) > place else kwargs.get(EXPIRES_IN, default))
-
-        if inspect.iscoroutinefunction(generate):
-
-            @functools.wraps(generate)
-            async def noting_async(*args: Any, **kwargs: Any) -> Any:
-                token = _expires_in.set(asked(args, kwargs))
-                try:
-                    return await generate(*args, **kwargs)
-                finally:
-                    # What is collected half-way is closed in another context, where there is nothing to undo.
-                    with contextlib.suppress(ValueError):
-                        _expires_in.reset(token)
-
-            return noting_async
-
-        @functools.wraps(generate)
-        def noting(*args: Any, **kwargs: Any) -> Any:
-            token = _expires_in.set(asked(args, kwargs))
-            try:
-                return generate(*args, **kwargs)
-            finally:
-                _expires_in.reset(token)
-
-        return noting
+    def _generate(self, *args: Any, **kwargs: Any) -> Any:
+        # botocore's client passes keywords alone.
+        if "request_dict" in kwargs:
+            kwargs["request_dict"]["context"][EXPIRES_IN] = kwargs.get("expires_in")
+        # Of aiobotocore it is a coroutine, which the client awaits.
+        if self._before is not None:
+            return self._before(*args, **kwargs)
+        # Looked up with each call: tests put a mock on the class, which does not bind.
+        generate = type(self._signer).generate_presigned_url
+        if isinstance(generate, FunctionType):
+            return generate(self._signer, *args, **kwargs)
+        return generate(*args, **kwargs)
 
 
 def _seconds(given: Any) -> float:

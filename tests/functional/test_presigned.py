@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import fractions
 import logging
+import unittest.mock
 import urllib.parse
 
 import pytest
+
+from access_grants_provider.sdk.presign_expiry import seconds_presigned_for
 
 pytestmark = pytest.mark.alice("READWRITE s3://data/in/*")
 
@@ -104,14 +106,56 @@ def test_the_requests_after_a_presigned_one_are_not_presigned(grants, s3, clock)
     assert len(durations(grants)) == 1
 
 
-def test_without_the_provider_the_method_is_botocores_own(grants, register, alice):
+def test_without_the_provider_the_signer_is_as_botocore_made_it(grants, register, alice):
     session = grants.session(alice)
     provider = register(session)
     s3 = session.client("s3")
-    method = type(getattr(s3, "bare", s3)).generate_presigned_url
-    assert method.__wrapped__.__module__ in ("botocore.signers", "aiobotocore.signers")
+    signer = s3._request_signer
+    assert "generate_presigned_url" in vars(signer)
+    # Another provider takes over, and the first one is gone before it.
+    other = register(s3)
     provider.unregister()
-    assert type(getattr(s3, "bare", s3)).generate_presigned_url is method.__wrapped__
+    assert "generate_presigned_url" in vars(signer)
+    other.unregister()
+    assert "generate_presigned_url" not in vars(signer)
+
+
+def test_a_method_that_a_program_has_put_on_the_signer_is_called_and_stays(grants, register, alice):
+    s3 = grants.session(alice).client("s3")
+    signer, asked = s3._request_signer, []
+    own = signer.generate_presigned_url
+
+    def theirs(**kwargs):
+        asked.append(kwargs["expires_in"])
+        return own(**kwargs)
+
+    signer.generate_presigned_url = theirs
+    provider = register(s3, account_id=grants.account_id, duration_seconds=USUAL)
+    presign(s3, 600)
+    assert asked == [600]
+    assert durations(grants) == [1200]
+    provider.unregister()
+    assert signer.generate_presigned_url is theirs
+
+
+def test_a_mock_in_place_of_the_signers_method_is_called_as_without_the_provider(s3):
+    signer = type(s3._request_signer)
+    with unittest.mock.patch.object(signer, "generate_presigned_url", new_callable=unittest.mock.MagicMock) as generate:
+        generate.side_effect = NotImplementedError
+        with pytest.raises(NotImplementedError):
+            presign(s3, 600)
+    assert generate.call_args.args == ()
+    assert generate.call_args.kwargs.keys() == {"request_dict", "expires_in", "operation_name"}
+
+
+def test_urls_made_at_once_are_asked_for_one_by_one(grants, s3):
+    """What one of them is to be good for is no business of another, nor of the request that is signed between."""
+    grants.put("s3://data/in/x", b"1")
+    presign(s3, 600)
+    s3.get_object(Bucket="data", Key="in/x")
+    presign(s3, 60)
+    presign(s3, 1300)
+    assert durations(grants) == [1200, 2600]
 
 
 @pytest.mark.parametrize("seconds", ["600", fractions.Fraction(600)])
@@ -138,17 +182,22 @@ def test_what_is_no_length_of_time_is_left_to_botocore(grants, alice, register, 
     assert outcome(covered) == outcome(grants.session(alice).client("s3", region_name="eu-central-1"))
 
 
-@pytest.mark.only("aiobotocore", reason="only a coroutine can be closed by somebody else")
-def test_a_coroutine_that_is_dropped_in_the_middle_is_closed_in_silence(alice, grants, register):
-    aiobotocore = pytest.importorskip("aiobotocore.session")
-    session = aiobotocore.AioSession()
+@pytest.mark.only("aiobotocore", reason="only tasks interleave within a call")
+def test_each_of_many_coroutines_asks_for_its_own_time(alice, grants, register):
+    session = pytest.importorskip("aiobotocore.session").AioSession()
     session.set_credentials(alice.access_key_id, alice.secret_access_key, alice.session_token)
-    register(session)
+    register(session, account_id=grants.account_id, duration_seconds=USUAL)
+    noted = []
 
     async def main():
         async with session.create_client("s3") as s3:
-            presigning = s3.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": "in/x"})
-            contextvars.Context().run(presigning.send, None)
-            presigning.close()
+            s3.meta.events.register_last("before-sign.s3", lambda request, **_: noted.append(request.context))
+            await asyncio.gather(
+                *[
+                    s3.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": "in/x"}, ExpiresIn=seconds)
+                    for seconds in (600, 60, 300)
+                ]
+            )
 
     asyncio.run(main())
+    assert sorted(map(seconds_presigned_for, noted)) == [60, 300, 600]

@@ -62,6 +62,16 @@ def test_the_context_of_a_presigned_url_holds_its_parameters(client):
     assert context["s3_redirect"]["params"] == params
 
 
+def test_a_presigned_url_is_asked_of_the_signer_by_keywords_with_its_context(client):
+    asked = []
+    client._request_signer.generate_presigned_url = lambda *args, **kwargs: asked.append((args, kwargs))
+    client.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"}, ExpiresIn=60)
+    ((args, kwargs),) = asked
+    assert args == ()
+    assert kwargs["expires_in"] == 60
+    assert kwargs["request_dict"]["context"]["is_presign_request"]
+
+
 def test_the_context_of_a_presigned_post_holds_bucket_and_key(client):
     (context,) = contexts(client, lambda: client.generate_presigned_post("b", "k/${filename}"))
     assert context["s3_redirect"]["params"]["Bucket"] == "b"
