@@ -220,14 +220,14 @@ class ClientHook:
         return f"{self.shape.foreign_url} is not an endpoint of AWS, and the option endpoint_url is not set"
 
     # The straight path: the first attempt of a request for one object, or its presigned URL, where fresh credentials
-    # are in memory. Nothing is asked then, and no record is made of what the request needs and how it was signed, which
-    # would cost more than all the rest: it is worked out again where S3 refuses the request. All others take the long
-    # path, which decides the same.
+    # or the target's denial are in memory. Nothing is asked then. Of what is granted no record is made of what it needs
+    # and how it was signed, which would cost more than all the rest: it is worked out again where S3 refuses the
+    # request. All others take the long path, which decides the same.
 
     def _sign_straight(
         self, request: AWSRequest, operation: str, signature: Any, signer: Any, caller: Caller | None = None
     ) -> bool | None:
-        """Have a request signed with credentials that are in memory; False where it has to take the long path.
+        """Decide on a request by what is in memory; False where it has to take the long path.
 
         None where it has to be awaited who the ``caller`` is.
         """
@@ -256,19 +256,32 @@ class ClientHook:
         elif caller.states is not settings.states:
             return False
         now = runtime.clock.wall()
+        presigned = STRAIGHT_SIGNATURES[signature]
         stored = caller.state.credentials.get_fresh(permission, (params["Bucket"], params["Key"], False), now)
         if stored is None:
+            access = RequiredAccess(permission, Target(params["Bucket"], params["Key"], False))
+            wanted = SigningRequest(operation, access, settings, recovered=False, sent_once=presigned)
+            return self._sign_denied(context, wanted, caller)
+        if presigned and now + seconds_presigned_for(context) > stored.expires_at:
             return False
-        if STRAIGHT_SIGNATURES[signature]:
-            seconds = seconds_presigned_for(context)
-            if seconds and not stored.is_valid_for(seconds, now):
-                return False
-            runtime.notices.early_end(operation, stored, seconds, now)
         self._count_hit()
         if runtime.reports(settings):
             self._report_grant(context, operation, required_access(operation, params), settings, stored, "cache")
         context["signing"] = {**signing, "request_credentials": self.request_credentials(stored)}
         context[ATTEMPT] = (stored, caller, settings)
+        return True
+
+    def _sign_denied(self, context: dict[str, Any], signing: SigningRequest, caller: Caller) -> bool:
+        """Leave a request to the caller if the target's denial is remembered; False where it has to take the long path.
+
+        A denial that raises takes that, too: to make its error costs more.
+        """
+        if signing.settings.config.raises_on_denial or caller.is_vended:
+            return False
+        resolution = self._remembered_denial(signing, caller)
+        if resolution is None:
+            return False
+        self._finish(context, signing, caller, resolution)
         return True
 
     def _last_attempt(self, context: Mapping[str, Any], operation: str) -> Attempt | None:

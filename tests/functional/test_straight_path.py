@@ -7,6 +7,8 @@ import io
 import botocore.exceptions
 import pytest
 
+from access_grants_provider.sdk.caller import handed_out
+
 pytestmark = pytest.mark.alice("READ s3://data/in/*", objects={"s3://data/in/x": b"body"}, lifetime=3600)
 
 
@@ -177,6 +179,105 @@ def test_a_positioned_file_is_not_sent_from_its_beginning_by_a_warm_request(gran
     grants.fail("PutObject", "ExpiredToken")
     with pytest.raises(botocore.exceptions.ClientError, match="ExpiredToken"):
         s3.put_object(Bucket="data", Key="in/x", Body=body)
+
+
+def refused(s3, key="out/x"):
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        read(s3, key)
+
+
+@pytest.fixture
+def denied(s3, control):
+    """A client that was denied an object twice."""
+    refused(s3)
+    refused(s3)
+    control()
+    return s3
+
+
+def test_a_remembered_denial_takes_it(grants, denied, counted, control):
+    refused(denied)
+    denied.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": "out/x"})
+    assert counted == []
+    assert signers(grants)[-1] == "alice"
+    assert control() == []
+
+
+def test_a_remembered_denial_is_counted_and_told_as_on_the_long_path(grants, register, alice, counted):
+    told = []
+    session = grants.session(alice)
+    provider = register(session, account_id=grants.account_id, on_decision=told.append)
+    s3 = session.client("s3")
+    refused(s3)
+    refused(s3)
+    counted.clear()
+    before = provider.stats().fallback
+    refused(s3)
+    assert counted == []
+    assert provider.stats().fallback == before + 1
+    assert told[-1] == told[-2]
+    assert (told[-1].outcome, told[-1].target) == ("fallback", "s3://data/out/x")
+
+
+@pytest.mark.alice("READ s3://data/in/*", objects={"s3://data/in/x": b"body", "s3://data/out/x": b"mine"})
+def test_a_second_identity_in_the_client_is_not_denied_what_the_first_was(grants, denied, edge):
+    bob = grants.identity("bob")
+    grants.grant(bob, "s3://data/out/*", "READ")
+    denied._request_signer._credentials = edge.whoever(lambda: bob)
+    assert read(denied, "out/x") == b"mine"
+    assert signers(grants)[-1] == "grant"
+
+
+@pytest.mark.alice("READ s3://data/in/*", objects={"s3://data/in/x": b"body", "s3://data/out/x": b"mine"})
+def test_keys_that_are_exchanged_in_place_are_not_denied_what_the_old_ones_were(grants, denied):
+    bob = grants.identity("bob", session=True)
+    grants.grant(bob, "s3://data/out/*", "READ")
+    credentials = denied._request_signer._credentials
+    credentials.access_key, credentials.secret_key = bob.access_key_id, bob.secret_access_key
+    credentials.token = bob.session_token
+    assert read(denied, "out/x") == b"mine"
+    assert signers(grants)[-1] == "grant"
+
+
+@pytest.mark.alice("READ s3://data/in/*", objects={"s3://data/in/x": b"x", "s3://data/in/y": b"y"}, lifetime=200)
+def test_credentials_that_are_held_come_before_a_denial_in_their_advisory_window_too(grants, s3, clock):
+    grants.fail("GetDataAccess", "AccessDenied", status=403, times=1)
+    refused(s3, "in/x")
+    refused(s3, "in/x")
+    assert read(s3, "in/y") == b"y"
+    assert read(s3, "in/x") == b"x"
+    clock.forward(170)
+    assert read(s3, "in/x") == b"x"
+    assert signers(grants) == ["alice", "alice", "grant", "grant", "grant"]
+
+
+def test_a_presigned_head_that_was_denied_is_warned_of_at_once(grants, register, alice, caplog):
+    s3 = grants.session(alice).client("s3")
+    provider = register(s3, account_id=grants.account_id)
+    refused(s3)
+    provider.runtime.notices.start_over()
+    caplog.clear()
+    s3.generate_presigned_url("head_object", Params={"Bucket": "data", "Key": "out/x"})
+    assert "are signed with the caller's own credentials" in caplog.text
+
+
+def test_a_caller_that_turns_out_to_be_a_grants_session_is_left_alone_though_it_was_denied(grants, register):
+    bob = grants.identity("bob", session=True)
+    session, told = grants.session(bob), []
+    register(session, account_id=grants.account_id, on_decision=told.append)
+    refused(session.client("s3"))
+    handed_out.add(bob.access_key_id)
+    refused(session.client("s3"))
+    assert [decision.outcome for decision in told] == ["fallback", "unsupported"]
+
+
+def test_a_denial_is_forgotten_in_time(grants, denied, alice, clock, control):
+    grants.put("s3://data/out/x", b"mine")
+    grants.grant(alice, "s3://data/out/*", "READ")
+    refused(denied)
+    clock.forward(301)
+    assert read(denied, "out/x") == b"mine"
+    assert "GetDataAccess" in control()
 
 
 def test_a_remembered_denial_makes_no_flow(grants, s3, monkeypatch, edge, control):
