@@ -30,9 +30,9 @@ any of these while credentials at hand are still usable       those             
 
 "grant": the request is signed with the grant's credentials; "caller": with the caller's own.
 
-Each method is a generator. It yields what it needs from outside (a :data:`~.io_requests.Step`), is sent the answer, and
-returns what was decided. The drivers in ``sdk/`` perform the steps, with threads or with tasks; nothing here blocks,
-and no secret passes through but as opaque ``credentials``.
+The methods that need the outside are generators. Each yields what it needs (a :data:`~.io_requests.Step`), is sent the
+answer, and returns what was decided. The drivers in ``sdk/`` perform the steps, with threads or with tasks; nothing
+here blocks, and no secret passes through but as opaque ``credentials``.
 """
 
 import logging
@@ -170,7 +170,7 @@ class Resolver:
         self._may_go_without = False
         self._is_patient = is_patient
         self._budget = CallBudget(context, is_patient=is_patient)
-        self._disappointed: set[CallKey] = set()
+        self._unhelpful: set[CallKey] = set()
         state.used_at = context.clock.monotonic()
 
     def decide(self) -> Generator[Step, Any, Resolution]:
@@ -197,7 +197,7 @@ class Resolver:
         overdue: InFlightCall | None = None
         while True:
             held = self._held()
-            key = call_key(self._state, self._request, held, self._disappointed, self._context)
+            key = call_key(self._state, self._request, held, self._unhelpful, self._context)
             remembered = self._remembered(held, key, None)
             if remembered is not None:
                 return remembered
@@ -212,7 +212,7 @@ class Resolver:
                         return remembered
                     return (yield from self._lead(mine, held))
             if (yield from wait_for(call, self._context, self._budget)):
-                self._judge(call, key)
+                self._take_outcome(call, key)
             else:
                 waits, overdue = waits + 1, call
 
@@ -242,7 +242,7 @@ class Resolver:
                 return False
 
     def withdraw(self, stored: StoredCredentials) -> Generator[Step, Any, None]:
-        """After S3 has refused credentials as such: nobody shall take them any more, other processes included."""
+        """After S3 has refused credentials as such, drop them from memory and, under ``cache="disk"``, from disk."""
         self._state.credentials.drop(stored)
         if self._context.config.cache == "disk":
             yield DeleteShared(stored)
@@ -285,14 +285,14 @@ class Resolver:
         bucket = self._state.bucket(self._request.target.bucket)
         return self._state.breaker(bucket.region or self._request.region)
 
-    def _judge(self, call: InFlightCall, key: CallKey) -> None:
+    def _take_outcome(self, call: InFlightCall, key: CallKey) -> None:
         """Take what another request's call has brought: its failure, or a reason not to wait for its like again."""
         failure = call.failure
         if failure is not None and (key == single_key(self._request, self._context) or concerns_all(failure)):
             facts = {"operation": self._request.operation, **self._facts()}
             raise failure.again(f"{self._request.operation} on {str(self._request.target)!r} waited for it", **facts)
         if call.answered or failure is not None:
-            self._disappointed.add(key)
+            self._unhelpful.add(key)
 
     def _lead(self, mine: InFlightCall, held: StoredCredentials | None) -> Generator[Step, Any, Found]:
         """Make the call that others wait for. What is still usable after a call that brings nothing stays in use."""
@@ -374,7 +374,7 @@ class Resolver:
         try:
             found = yield from self._vend(used)
             if isinstance(found, StoredCredentials) and found.from_other_process and found.scope == used.scope:
-                # Another process has merely renewed what S3 has refused; nobody was asked for what is nearer.
+                # Another process has merely renewed what S3 has refused; no call has asked for a nearer grant.
                 found = yield from self._vend(found)
         except ServiceFailure as failure:
             text = "S3 refused %s under the grant %r, and a nearer grant could not be looked for: %s"

@@ -104,7 +104,7 @@ class AioClientHook(ClientHook):
         if signing is None:
             return
         caller = await self._caller_of(request_signer, signing.settings)
-        if self._sign_warm(context, signing, caller) or self._is_vended(signing, caller):
+        if self._sign_warm(context, signing, caller) or self._leaves_vended_alone(signing, caller):
             return
         resolution = self._remembered_denial(signing, caller)
         if resolution is None:
@@ -128,7 +128,7 @@ class AioClientHook(ClientHook):
         """Handle ``needs-retry.s3``; see :class:`ClientHook`."""
         if ATTEMPT not in request_dict["context"] or response is None or response[0].status_code < 400:
             return None
-        attempt = self._refused(request_dict, operation.name)
+        attempt = self._recoverable_attempt(request_dict, operation.name)
         if attempt is None:
             return None
 

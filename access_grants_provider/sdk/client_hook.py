@@ -1,7 +1,8 @@
-"""What is hooked into one S3 client, but for the I/O: signing one request, recovering one refusal.
+"""What is hooked into one S3 client, but for the I/O: signing one request, recovering one refusal, answering probes.
 
-Rests on the events ``before-sign.s3`` (for each attempt, presigned URL and presigned POST) and ``needs-retry.s3``, and
-on ``RequestSigner.sign``, which honours ``request.context["signing"]["request_credentials"]`` (botocore 1.34.70).
+Rests on the events ``before-sign.s3`` (for each attempt, presigned URL and presigned POST) and ``needs-retry.s3``, for
+probes on ``before-call.s3`` and ``after-call.s3``, and on ``RequestSigner.sign``, which honours
+``request.context["signing"]["request_credentials"]`` (botocore 1.34.70).
 ``sync_client.py`` and ``aio_client.py`` drive the generators here, with threads or with tasks.
 """
 
@@ -46,7 +47,7 @@ __all__ = ["VENDED_SESSION", "ClientHook", "signing_region"]
 
 # Where a request's context keeps how its last attempt was signed: an Attempt, or what the straight path leaves.
 ATTEMPT = "access_grants_attempt"
-# Where a probe's context keeps the warning of its fallback, and who was signed, until S3 has answered.
+# Where a probe's context keeps the warning of its fallback, and the caller that signed it, until S3 has answered.
 FALLBACK = "access_grants_fallback"
 # Where a probe's context keeps that its credentials were vended before it was signed.
 AHEAD = "access_grants_ahead"
@@ -107,7 +108,7 @@ class Attempt(NamedTuple):
 
 
 class ClientHook:
-    """Sees each request of one S3 client before it is signed, and each answer before a retry."""
+    """Sees each request of one S3 client before it is signed, each answer before a retry, and the answers to probes."""
 
     asynchronous = False
     # The class of credentials that are the same whenever they are read.
@@ -339,7 +340,7 @@ class ClientHook:
         runtime.counters.add["unsupported"]()
         runtime.report(settings, operation, access, None, Resolution("unsupported", reason=access.reason))
 
-    def _is_vended(self, signing: SigningRequest, caller: Caller) -> bool:
+    def _leaves_vended_alone(self, signing: SigningRequest, caller: Caller) -> bool:
         """Leave a request alone whose caller is a grant's session: that has no grants of its own."""
         if caller.is_vended:
             self._leave_alone(signing.operation, RequiredAccess(None, None, VENDED_SESSION), signing.settings)
@@ -460,7 +461,7 @@ class ClientHook:
         context["signing"] = {**context.get("signing", NOTHING), "request_credentials": credentials}
         context[ATTEMPT] = Attempt(stored, credentials, from_cache, signing, caller)
 
-    def _refused(self, request_dict: dict[str, Any], operation: str) -> Attempt | None:
+    def _recoverable_attempt(self, request_dict: dict[str, Any], operation: str) -> Attempt | None:
         """Return how a request was signed that S3 has refused; None where there is nothing to mend."""
         attempt = self._last_attempt(request_dict["context"], operation)
         return None if attempt is None or attempt.signing.recovered else attempt
@@ -480,7 +481,7 @@ class ClientHook:
         stored = attempt.stored
         if stored is None:
             worth = status == 403 and (yield from self._finds_grant(resolver, flow))
-        elif says_not_accepted(response) or self._may_have_expired(attempt, stored, response, request_dict, region):
+        elif says_not_accepted(response) or self._takes_expiry_recheck(attempt, stored, response, request_dict, region):
             text = "S3 did not accept the credentials of %r; they are renewed"
             flow.log.note(logging.INFO, text, str(stored.scope))
             yield from resolver.withdraw(stored)
@@ -506,7 +507,7 @@ class ClientHook:
             return False
         return isinstance(found, StoredCredentials)
 
-    def _may_have_expired(
+    def _takes_expiry_recheck(
         self,
         attempt: Attempt,
         stored: StoredCredentials,
@@ -547,7 +548,10 @@ class ClientHook:
     def refused_folder(
         self, http: Any, parsed: Mapping[str, Any], operation: str, context: dict[str, Any], settings: Settings
     ) -> Target | None:
-        """Return the folder of a probe that S3 has refused to the caller for want of permission."""
+        """Return the folder of a probe that S3 has refused to the caller for want of permission.
+
+        Else the WARNING of its fallback, which waited for S3's answer, is logged.
+        """
         code = parsed.get("Error", {}).get("Code")
         folder = None
         if http.status_code == 403 and code in FOR_WANT_OF_PERMISSION:
