@@ -189,8 +189,14 @@ class Program:
         self.provider = self._register()
 
     def forget(self, seconds: float) -> None:
-        """Begin anew, with a provider that knows nothing, has made no client, and gives its calls so many seconds."""
+        """Begin anew, in a process that knows nothing and has made no client, and give the calls so many seconds."""
+        from access_grants_provider.sdk import internal_clients
+        from access_grants_provider.sdk.known_accounts import known_accounts
+
         self.provider.unregister()
+        # The sessions of a process share these.
+        internal_clients._by_profile.clear()
+        known_accounts._accounts.clear()
         self.provider = self._register(timeout_seconds=seconds)
         self.company = None
 

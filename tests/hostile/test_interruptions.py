@@ -22,10 +22,11 @@ REPOSITORY = Path(__file__).parents[2]
 BOUND_SECONDS = 20  # the requests of a point take less than 1 s, its waits for other threads 2 s each at most
 
 
-def interrupt(*options: str, seconds: float = 1200) -> None:
+def interrupt(*options: str, seconds: float = 1200) -> str:
     command = [sys.executable, "-m", "stress.interruptions", "--bound", str(BOUND_SECONDS), *options]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 KINDS = ("signal", "thread", "upload"), ("finaliser", "fork", "log")
@@ -40,6 +41,14 @@ def test_a_covered_request_that_comes_in_at_a_line_of_a_cold_or_warm_request_doe
 @pytest.mark.parametrize("kinds", KINDS, ids=["signal handlers", "others"])
 def test_a_covered_request_that_comes_in_at_more_lines_of_a_cold_or_warm_request_does_not_hang(kinds):
     interrupt("--kinds", *kinds, "--points", "60")
+
+
+@pytest.mark.exhaustive
+def test_each_cold_request_of_a_process_is_as_cold_as_the_first():
+    # Sessions share what makes the calls: where it stays, later points are never reached.
+    assert " 0 not reached" in interrupt(
+        "--kinds", "finaliser", "--programs", "cold", "--companies", "alone", "--points", "60"
+    )
 
 
 @pytest.fixture
