@@ -11,6 +11,8 @@ from typing import Any
 from botocore.credentials import Credentials
 from botocore.session import Session
 
+import access_grants_provider.core.caller_grants
+import access_grants_provider.sdk.queries  # noqa: F401  both are loaded on demand, where a Ctrl-C could be lost
 from access_grants_provider import AccessGrantsProvider
 from access_grants_provider.core.config import ENVIRONMENT_PREFIX, PROFILE_SECTION
 from access_grants_provider.registration import provider_for

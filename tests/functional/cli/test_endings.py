@@ -82,6 +82,7 @@ main()
         "access_grants_provider.cli.grants",
         "access_grants_provider.cli.connection",
         "access_grants_provider.core.caller_grants",
+        "access_grants_provider.sdk.queries",
     ],
 )
 @pytest.mark.parametrize("in_callback", [False, True], ids=["in the import", "in a weak reference's callback"])
