@@ -8,9 +8,19 @@ takes some 12 ms.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+import sys
+from typing import Any, NoReturn
 
 __all__ = ["initialize_client_plugin"]
+
+# That of core.flow_context, which may be what can't be imported.
+logger = logging.getLogger("access_grants_provider.options")
+
+WHILE_LOADING = (
+    "the client was made, by a signal handler or a finalizer, in the middle of the import of access_grants_provider. "
+    "Make the client later"
+)
 
 
 def initialize_client_plugin(client: Any) -> None:
@@ -21,6 +31,30 @@ def initialize_client_plugin(client: Any) -> None:
     Clients of other services are left as they are.
     """
     if client.meta.service_model.service_name == "s3":
-        from .registration import autoload
+        try:
+            from .registration import autoload
+        except Exception as error:  # noqa: BLE001  whatever keeps it from loading must not become a caller's request
+            _refuse(client, error)
+        else:
+            autoload(client)
 
-        autoload(client)
+
+def _refuse(client: Any, error: Exception) -> None:
+    """Have a client refuse S3 requests because the package can't be imported."""
+    # An import that fails takes its module out again. One that is there is still under way further up in this thread.
+    is_loading = sys.modules.get(f"{__package__}.registration") is not None
+    reason = WHILE_LOADING if is_loading else f"it can't be imported: {type(error).__name__}: {error}"
+    client.meta.events.register_first("before-sign.s3", _Refusal(f"S3 Access Grants: {reason}"))
+    logger.error("S3 Access Grants: %s. S3 requests of this client will fail", reason, exc_info=error)
+
+
+class _Refusal:
+    """Raises why the package was not there when the client was made, anew on each request."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __call__(self, **_: object) -> NoReturn:
+        from .exceptions import ConfigurationError
+
+        raise ConfigurationError(self._message)

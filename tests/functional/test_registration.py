@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import sys
 import weakref
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import boto3
 import pytest
@@ -215,6 +216,27 @@ def test_a_wrong_option_in_the_environment_is_logged_and_then_refuses(
         with pytest.raises(ConfigurationError, match=r"S3_ACCESS_GRANTS_FALLBACK: fallback='sometimes'.*'denied'"):
             s3.get_object(Bucket="data", Key="x")
     edge.session().client("sqs")
+    assert grants.calls("GetObject") == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        # What Python finds where a module can't be imported, and where another frame is in the middle of its import.
+        pytest.param(None, "it can't be imported: ModuleNotFoundError", id="broken"),
+        pytest.param(ModuleType("registration"), "in the middle of the import", id="while loading"),
+    ],
+)
+def test_a_client_refuses_where_the_rest_of_the_package_is_not_there(
+    grants, as_alice, autoload, edge, monkeypatch, caplog, module, reason
+):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "access_grants_provider.registration", module)
+        s3 = edge.session().client("s3")
+    assert [one.levelno for one in caplog.records if reason in one.message] == [logging.ERROR]
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=reason):
+            s3.get_object(Bucket="data", Key="x")
     assert grants.calls("GetObject") == 0
 
 

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "sdk": {"core", "disk", "exceptions"},
     "provider": {"core", "exceptions", "sdk"},
     "registration": {"core", "exceptions", "provider", "sdk"},
-    "autoload": {"registration"},
+    "autoload": {"exceptions", "registration"},
     "awscli": {"core", "exceptions", "registration"},
     "otel": {"core", "exceptions", "provider"},
     "adapters": {"core", "exceptions", "provider", "registration"},
