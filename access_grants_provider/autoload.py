@@ -44,17 +44,11 @@ def _refuse(client: Any, error: Exception) -> None:
     # An import that fails takes its module out again. One that is there is still under way further up in this thread.
     is_loading = sys.modules.get(f"{__package__}.registration") is not None
     reason = WHILE_LOADING if is_loading else f"it can't be imported: {type(error).__name__}: {error}"
-    client.meta.events.register_first("before-sign.s3", _Refusal(f"S3 Access Grants: {reason}"))
-    logger.error("S3 Access Grants: %s. S3 requests of this client will fail", reason, exc_info=error)
 
-
-class _Refusal:
-    """Raises why the package was not there when the client was made, anew on each request."""
-
-    def __init__(self, message: str) -> None:
-        self._message = message
-
-    def __call__(self, **_: object) -> NoReturn:
+    def refuse(**_: object) -> NoReturn:
         from .exceptions import ConfigurationError
 
-        raise ConfigurationError(self._message)
+        raise ConfigurationError(f"S3 Access Grants: {reason}")
+
+    client.meta.events.register_first("before-sign.s3", refuse)
+    logger.error("S3 Access Grants: %s. S3 requests of this client will fail", reason, exc_info=error)

@@ -144,10 +144,11 @@ class AccessGrantsProvider:
     def prefetch(self, targets: Iterable[str], permission: Permission = "READ") -> None:
         """Have credentials vended in the background, so that the first requests find them.
 
-        ``targets`` are ``s3://`` URIs as for :meth:`credentials`. It returns at once; the calls begin now or, where no
-        client was made yet, with the first one. What fails or is not granted is a WARNING, and the request meets the
-        same. Raises :class:`ConfigurationError` for anything else than such URIs and permission, after
-        :meth:`unregister`, and for an asynchronous session or client: there await :meth:`credentials_async`.
+        ``targets`` are ``s3://`` URIs as for :meth:`credentials`. It returns as soon as the caller's own credentials
+        are there; the calls begin now or, where no client was made yet, with the first one. What fails or is not
+        granted is a WARNING, and the request meets the same. Raises :class:`ConfigurationError` for anything else than
+        such URIs and permission, after :meth:`unregister`, and for an asynchronous session or client: there await
+        :meth:`credentials_async`.
         """
         if isinstance(targets, str) or not isinstance(targets, Iterable):
             raise ConfigurationError(f"targets={targets!r} is not allowed; it must be a list of s3:// URIs")

@@ -55,6 +55,10 @@ class _NoBody:
         return iter(())
 
 
+def _not_prefetched(permission: Permission, target: Target, error: Exception) -> None:
+    logger.warning("S3 Access Grants: %s on %r was not prefetched: %s", permission, str(target), error)
+
+
 class SyncClientHook(ClientHook):
     """Hooked into a client of botocore."""
 
@@ -171,25 +175,36 @@ class SyncClientHook(ClientHook):
 
     def prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
         """Vend credentials in a thread of its own; see :meth:`AccessGrantsProvider.prefetch`."""
-        # Now: in a process that is forked while the new thread imports it, nobody could import it any more.
-        from . import queries as _  # noqa: F401
+        # What the new thread would hold a lock for is done now: in a process that is forked meanwhile, nobody would
+        # ever give it back. That is the import and, where the caller's credentials are refreshed, botocore's lock.
+        from .queries import CredentialsQuery
+
+        settings = self.runtime.settings
+        try:
+            caller = self.caller_at_once(self.request_signer, settings)
+        except Exception as error:  # noqa: BLE001  whatever a program's credentials raise, its requests will meet
+            for permission, target in wanted:
+                _not_prefetched(permission, target, error)
+            return
+
+        def vend() -> None:
+            for permission, target in wanted:
+                if self.runtime.closed or self.runtime.settings is not settings:
+                    return
+                flow = self._flow(settings)
+                try:
+                    query = CredentialsQuery(self, settings, target, permission, 0)
+                    self._run(query.steps(caller, flow), caller, flow, settings)
+                except (AccessGrantsError, BotoCoreError, ClientError) as error:
+                    _not_prefetched(permission, target, error)
 
         # A daemon: a program that ends meanwhile does not wait for it.
-        thread = threading.Thread(target=self._prefetch, args=(wanted,), name="access-grants-prefetch", daemon=True)
+        thread = threading.Thread(target=vend, name="access-grants-prefetch", daemon=True)
         try:
             thread.start()
         except RuntimeError:
             # The system gives no more threads, or the interpreter ends: the requests get what they need by themselves.
             logger.debug("S3 Access Grants: nothing is prefetched: no thread could be started")
-
-    def _prefetch(self, wanted: Sequence[tuple[Permission, Target]]) -> None:
-        for permission, target in wanted:
-            if self.runtime.closed:
-                return
-            try:
-                self.credentials(target, permission, 0)
-            except (AccessGrantsError, BotoCoreError, ClientError) as error:
-                logger.warning("S3 Access Grants: %s on %r was not prefetched: %s", permission, str(target), error)
 
     def grants(self, target: Target | None) -> Iterator[CallerGrant]:
         """Yield the caller's grants; see :meth:`AccessGrantsProvider.grants`."""

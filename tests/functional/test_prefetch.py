@@ -173,3 +173,36 @@ def test_a_provider_that_only_answers_questions_prefetches_nothing(grants, alice
     assert provider.explain("get_object", Bucket="data", Key="in/x").outcome == "granted"
     finished()
     assert grants.calls("GetDataAccess") == 1
+
+
+@threads_only
+def test_the_callers_credentials_are_read_before_the_thread_begins(grants, register, alice, monkeypatch):
+    # botocore refreshes them under a lock. A process that is forked meanwhile would wait for it for ever.
+    session = grants.session(alice)
+    provider = register(session)
+    credentials = session.client("s3")._request_signer._credentials
+    readers = set()
+    frozen = credentials.get_frozen_credentials()
+
+    def read():
+        readers.add(threading.current_thread())
+        return frozen
+
+    monkeypatch.setattr(credentials, "get_frozen_credentials", read)
+    provider.prefetch(["s3://data/in/", "s3://data/nothing/"])
+    finished()
+    assert readers == {threading.current_thread()}
+
+
+@threads_only
+def test_other_options_end_a_prefetch(grants, register, alice):
+    session = grants.session(alice)
+    provider = register(session)
+    client = session.client("s3")
+    with grants.hold("GetDataAccess") as held:
+        provider.prefetch([f"s3://data/{number}/" for number in range(8)])
+        held.wait_for(1)
+        register(session, fallback="never")
+    finished()
+    assert grants.calls("GetDataAccess") == 1
+    assert client.meta.service_model.service_name == "s3"
