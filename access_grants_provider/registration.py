@@ -63,8 +63,7 @@ class _Covered(NamedTuple):
 
 
 class _Registry:
-    """Who covers what, in this process. It keeps alive none but the latest autoloaded providers: others live as long
-    as a client or a session.
+    """Who covers what, in this process. It keeps the latest autoloaded providers alive, and no other.
 
     Each access is one step on a dictionary, so it has no lock.
     """

@@ -8,6 +8,7 @@ import threading
 import pytest
 from botocore.exceptions import ClientError
 
+from access_grants_provider import AccessGrantsConfig
 from access_grants_provider.exceptions import ConfigurationError
 from access_grants_provider.registration import provider_for
 
@@ -130,18 +131,34 @@ def test_a_client_that_can_not_ask_leaves_the_prefetch_to_the_next(grants, regis
     assert (grants.calls("GetDataAccess"), len(clients)) == (1, 2)
 
 
+ENDED_BY = {
+    "unregister": lambda provider: provider.unregister(),
+    "other options": lambda provider: provider.configure(AccessGrantsConfig(fallback="never")),
+    "clear": lambda provider: provider.clear(),
+}
+
+
 @threads_only
-def test_it_ends_with_the_registration(grants, register, alice):
+@pytest.mark.parametrize("end", ENDED_BY.values(), ids=ENDED_BY)
+def test_a_prefetch_under_way_ends_with_the_registration_its_options_or_what_is_remembered(
+    grants, register, alice, end
+):
     session = grants.session(alice)
-    provider = register(session)
-    client = session.client("s3")
+    # Two grants: what is denied after the first would be known without a call.
+    provider = register(session, prefetch=OPTION)
     with grants.hold("GetDataAccess") as held:
-        provider.prefetch([f"s3://data/{number}/" for number in range(8)])
+        client = session.client("s3")
         held.wait_for(1)
-        provider.unregister()
+        end(provider)
     finished()
     assert grants.calls("GetDataAccess") == 1
     assert client.meta.service_model.service_name == "s3"
+
+
+@threads_only
+def test_an_ended_provider_prefetches_nothing(grants, register, alice):
+    provider = register(grants.session(alice))
+    provider.unregister()
     with pytest.raises(ConfigurationError, match="was unregistered"):
         provider.prefetch(["s3://data/in/"])
 
@@ -192,17 +209,3 @@ def test_the_callers_credentials_are_read_before_the_thread_begins(grants, regis
     provider.prefetch(["s3://data/in/", "s3://data/nothing/"])
     finished()
     assert readers == {threading.current_thread()}
-
-
-@threads_only
-def test_other_options_end_a_prefetch(grants, register, alice):
-    session = grants.session(alice)
-    provider = register(session)
-    client = session.client("s3")
-    with grants.hold("GetDataAccess") as held:
-        provider.prefetch([f"s3://data/{number}/" for number in range(8)])
-        held.wait_for(1)
-        register(session, fallback="never")
-    finished()
-    assert grants.calls("GetDataAccess") == 1
-    assert client.meta.service_model.service_name == "s3"
